@@ -1,0 +1,54 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest supported Python that really runs: a version manager's shim may exist and answer "not found".
+PYTHON ?= $(shell for v in 3.13 3.12 3.11; do \
+	for p in python$$v $$(ls -d $$HOME/.pyenv/versions/$$v.*/bin/python$$v 2>/dev/null | sort -rV); do \
+		if $$p -c 'import venv' >/dev/null 2>&1; then echo $$p; exit; fi; done; done; echo python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+AZURITE := infra/local/node_modules/.package-lock.json
+
+.PHONY: help install start demo test check bench lock clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(READY) $(AZURITE) ## set up .venv and Azurite
+
+$(READY): requirements.txt requirements-dev.txt
+	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+$(AZURITE): infra/local/package-lock.json
+	@echo "setting up Azurite"
+	@npm ci --prefix infra/local --silent --no-audit --no-fund
+	@touch $@
+
+start: install ## run the whole cloud on this machine: Azurite, the sandboxes, the app (HOST=func: Core Tools; HOSTS=2: two processes)
+	@$(BIN)/python -m infra.local $(if $(HOST),--host $(HOST)) $(if $(HOSTS),--hosts $(HOSTS))
+
+demo: install ## export 100,000 people to SendGrid and Brevo sandboxes and compare person by person
+	@$(BIN)/python -m infra.local.demo
+
+test: install ## every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## lint, types and unit tests, in seconds
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit
+
+bench: install ## speed and memory as ratios; writes .local/bench.json
+	@$(BIN)/python -m tests.bench
+
+lock: $(READY) ## pin every dependency anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt $(if $(UPGRADE),--upgrade)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --constraint requirements.txt --group dev -o requirements-dev.txt $(if $(UPGRADE),--upgrade)
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .local infra/local/node_modules

@@ -1,0 +1,1 @@
+"""Puts customer segments on email-marketing lists, with a verdict for every person."""

@@ -1,0 +1,66 @@
+"""Errors, named for what the caller does next.
+
+A bad row is a reject, an ordinary value. An exception means that the step cannot go on; its family says what follows::
+
+    ExporterError
+    ├── ConfigError         an operator must change a setting          the run fails and says what to change
+    │   └── AccessError     the provider refuses the key (401, 403)    the key is read once more, then as above
+    ├── SegmentError        the files cannot be exported as they are   the run fails; names file, line and column
+    │   └── NotCompleteError   the snapshot is still being written     a scheduled run waits, as below
+    ├── RefusedError        the provider would refuse it again         the batch is narrowed or refused; the run goes on
+    ├── ThrottledError      the provider said when to come back        everything on that account waits until then
+    ├── TransientError      may pass                                   tried again later, with growing delays
+    └── StorageConflictError   somebody else changed the document      the caller reads it anew, or has lost the race
+
+Texts are for operators: what was tried, what was answered, what to do. They never hold a key, an address or the body of
+an answer. Anything else that is raised is our bug and escapes with its traceback.
+"""
+
+
+class ExporterError(Exception):
+    """Base of all errors that are not bugs. `str(error)` may be shown to an operator."""
+
+
+class ConfigError(ExporterError):
+    """An operator must change a setting before a run can succeed."""
+
+
+class AccessError(ConfigError):
+    """The provider refuses the key, or the key lacks a right."""
+
+
+class SegmentError(ExporterError):
+    """The files of a segment cannot be exported as they are."""
+
+
+class NotCompleteError(SegmentError):
+    """The newest snapshot of a segment is still being written and there is no older one."""
+
+
+class RefusedError(ExporterError):
+    """The provider refuses a request and would refuse it again.
+
+    `rows` names the contacts at fault, by index in the request, with the provider's words; it is empty when the
+    provider named none. `too_large` says that a smaller request could pass.
+    """
+
+    def __init__(self, message: str, *, rows: dict[int, str] | None = None, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.rows = rows or {}
+        self.too_large = too_large
+
+
+class ThrottledError(ExporterError):
+    """The provider wants no request on this account for `wait_s` seconds."""
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class TransientError(ExporterError):
+    """A connection was lost or a server failed; whether the request was carried out is not known."""
+
+
+class StorageConflictError(ExporterError):
+    """A blob changed, appeared or went since it was read."""

@@ -1,0 +1,1 @@
+"""The documents that are stored and the values that the rules work on. No network, no clock, no environment."""

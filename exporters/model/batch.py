@@ -1,0 +1,104 @@
+"""A batch on its way: which rows still wait, which import job works on which rows, and what came of it in the end.
+
+A row is a contact's line in the staged file of the batch, from 0. Ranges are half open: [first, end).
+"""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
+
+#: [first, end) of rows in a staged batch.
+RowRange = tuple[NonNegativeInt, NonNegativeInt]
+
+
+class ImportJob(BaseModel):
+    """The provider's own asynchronous work on some rows of a batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str  #: the provider's id, as text
+    rows: tuple[RowRange, ...]
+    contacts: NonNegativeInt
+    submitted: AwareDatetime
+    polls: NonNegativeInt = 0  #: questions asked so far
+    asked: AwareDatetime  #: when the last one was asked, or the job was submitted
+    next_s: float  #: seconds from then to the next question
+
+
+class Claim(BaseModel):
+    """Who works on a batch, so that a doubled message does not send it twice. Past `until` it counts for nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str
+    until: AwareDatetime
+
+
+class Tally(BaseModel):
+    """Verdicts of the rows that have one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivered: NonNegativeInt = 0
+    #: Row -> the provider's words, addresses blacked out.
+    refused: dict[int, str] = Field(default_factory=dict)
+    #: Rows of whole requests that the provider refused, with its words.
+    refused_ranges: tuple[tuple[RowRange, str], ...] = ()
+    #: Number of rows without a verdict. Which ones is known only up to `unknown_ranges`, which may hold delivered rows
+    #: too: a job that reports three errors and does not name them leaves three unknown among all its rows.
+    unknown: NonNegativeInt = 0
+    unknown_ranges: tuple[RowRange, ...] = ()
+
+    @property
+    def refusals(self) -> int:
+        """Number of refused rows."""
+        return len(self.refused) + sum(end - first for (first, end), _ in self.refused_ranges)
+
+
+class BatchProgress(BaseModel):
+    """Where a batch is. Stored as `…/batches/<n>.progress.json`, changed under its ETag by the step that holds the
+    claim.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    contacts: NonNegativeInt
+    pending: tuple[tuple[RowRange, ...], ...]  #: requests still to be made, each a set of ranges, in order
+    job: ImportJob | None = None  #: the one in flight; a batch has one at a time, so a slot is a job
+    jobs: tuple[str, ...] = ()  #: ids of all import jobs so far
+    tally: Tally = Tally()
+    requests: NonNegativeInt = 0  #: write requests made, refused ones included
+    failures: NonNegativeInt = 0  #: tries in a row that failed and may pass
+    claim: Claim | None = None
+
+    @classmethod
+    def fresh(cls, contacts: int) -> "BatchProgress":
+        """A batch of which nothing was sent yet."""
+        return cls(contacts=contacts, pending=(((0, contacts),),))
+
+
+class Outcome(BaseModel):
+    """The verdicts of one batch. Stored once as `…/batches/<n>.json`, the counts also as metadata of the blob."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: NonNegativeInt
+    contacts: NonNegativeInt
+    tally: Tally
+    requests: NonNegativeInt
+    jobs: tuple[str, ...]
+    reason: str = ""  #: why a batch ended without the provider's verdict, in an operator's words
+    finished: AwareDatetime
+
+    @property
+    def closes(self) -> bool:
+        """Whether delivered, refused and unknown add up to the contacts of the batch."""
+        return self.tally.delivered + self.tally.refusals + self.tally.unknown == self.contacts
+
+    def metadata(self) -> dict[str, str]:
+        """The counts, as blob metadata: a listing of the folder is the progress of the run."""
+        return {
+            "contacts": str(self.contacts),
+            "delivered": str(self.tally.delivered),
+            "refused": str(self.tally.refusals),
+            "unknown": str(self.tally.unknown),
+            "requests": str(self.requests),
+        }

@@ -1,0 +1,35 @@
+"""Queue messages. They carry references only, never a contact: a message is at most 48 KiB and may end in a log."""
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
+
+from exporters.model.names import Id, RunId
+
+
+class RunMessage(BaseModel):
+    """On the plan queue: plan this run, or finish it when every batch has its outcome."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    export: Id
+    run: RunId
+
+
+class BatchMessage(BaseModel):
+    """On the batch queue: send this batch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    export: Id
+    run: RunId
+    batch: NonNegativeInt
+
+
+class PollMessage(BaseModel):
+    """On the poll queue: ask for the import job of this batch, for the `poll`-th time (from 0)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    export: Id
+    run: RunId
+    batch: NonNegativeInt
+    poll: NonNegativeInt

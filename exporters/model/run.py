@@ -1,0 +1,187 @@
+"""A run: one execution of an export. Stored as `runs/<export>/<run>/run.json`, changed under its ETag."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
+
+from exporters.model.connection import Connection
+from exporters.model.export import Export
+from exporters.model.names import Id, RunId
+from exporters.model.reject import ReasonCount
+
+
+class RunStatus(StrEnum):
+    """What a person sees. Words of the Dynamics pages, each with one meaning."""
+
+    QUEUED = "queued"  #: started; no step has begun
+    PROCESSING = "processing"  #: a step works on it, or it waits for the provider
+    SUCCESSFUL = "successful"  #: everyone planned was delivered
+    WARNINGS = "completed_with_warnings"  #: some planned contacts were refused or have no verdict
+    FAILED = "failed"  #: ended without delivering anyone who was planned, or its sums do not close
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in {RunStatus.SUCCESSFUL, RunStatus.WARNINGS, RunStatus.FAILED}
+
+
+class Step(StrEnum):
+    """Where a run is on its way."""
+
+    WAITING = "waiting"
+    CHECKING = "checking access"
+    PLANNING = "planning"
+    SENDING = "sending"
+    FINISHING = "finishing"
+    ENDED = "ended"
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    SCHEDULE = "schedule"
+    DEMAND = "on demand"
+
+
+class PartRead(BaseModel):
+    """One file that was read, as it was then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    etag: str
+    bytes: NonNegativeInt
+
+
+class SegmentRead(BaseModel):
+    """One snapshot that was read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segment: str
+    snapshot: str  #: its folder below the segments container, or its file
+    parts: tuple[PartRead, ...]
+    profiles: NonNegativeInt
+
+
+class PlanCounts(BaseModel):
+    """The first sum of promise 1: read = invalid + duplicate + unchanged + planned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    read: NonNegativeInt = 0
+    invalid: NonNegativeInt = 0
+    duplicate: NonNegativeInt = 0
+    unchanged: NonNegativeInt = 0
+    planned: NonNegativeInt = 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether the sum holds."""
+        return self.read == self.invalid + self.duplicate + self.unchanged + self.planned
+
+
+class Plan(BaseModel):
+    """What a run is going to send, and why not the rest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segments: tuple[SegmentRead, ...]
+    counts: PlanCounts
+    omitted: NonNegativeInt = 0  #: single values left out of contacts that were sent
+    reasons: tuple[ReasonCount, ...] = ()  #: most frequent first
+    mapping_version: str  #: digest of everything that decides how a profile becomes a contact
+    ledger: RunId | None = None  #: the run whose ledger was in force; its people stay known after this run
+    compared_with: RunId | None = None  #: the run whose ledger was compared; None: everyone was planned
+    attempt: str  #: folder of the staged batches; a plan that was made twice has two, and only this one counts
+    batches: tuple[NonNegativeInt, ...] = ()  #: contacts of each batch, by number from 0
+    bytes: NonNegativeInt = 0  #: request bodies, all together
+
+
+class DeliveryCounts(BaseModel):
+    """The second sum of promise 1: planned = delivered + refused + unknown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivered: NonNegativeInt = 0
+    refused: NonNegativeInt = 0
+    unknown: NonNegativeInt = 0
+    requests: NonNegativeInt = 0  #: write requests made at the provider
+
+    def closes(self, planned: int) -> bool:
+        """Whether the sum holds."""
+        return planned == self.delivered + self.refused + self.unknown
+
+
+class Event(BaseModel):
+    """One line of a run's history."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime
+    text: str
+
+
+class Run(BaseModel):
+    """The run document. `export` and `connection` are copies as they were at the start: later edits do not reach it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: RunId
+    export: Export
+    connection: Connection
+    trigger: Trigger
+    status: RunStatus = RunStatus.QUEUED
+    step: Step = Step.WAITING
+    created: AwareDatetime
+    updated: AwareDatetime
+    finished: AwareDatetime | None = None
+    full: bool = False  #: send everyone, whatever the ledger says
+    plan: Plan | None = None
+    result: DeliveryCounts | None = None
+    reason: str = ""  #: why the run failed, or what to look at, in an operator's words
+    halted: bool = False  #: nothing more is sent: batches that still wait end as refused, for `reason`
+    has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on
+    timeline: tuple[Event, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """What a ledger is true for: with another connection or list nobody is known to be delivered."""
+        return f"{self.connection.id}/{self.export.list_id}"
+
+    def noted(self, at: datetime, text: str, **changes: object) -> "Run":
+        """This run with some values changed and a line more in its history."""
+        timeline = (*self.timeline, Event(at=at, text=text))
+        return self.model_copy(update={"updated": at, "timeline": timeline, **changes})
+
+
+class Active(BaseModel):
+    """The run that an export has at work; enough to create its document again if the start died half-way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunId
+    trigger: Trigger
+    since: AwareDatetime
+    full: bool = False
+
+
+class ExportState(BaseModel):
+    """What the system knows about an export. Stored as `state/exports/<export>.json`.
+
+    Every start and every end of a run is one conditional change of it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    export: Id
+    active: Active | None = None
+    #: Run whose ledger is in force, and the connection and list it is true for: with others it is void.
+    ledger: RunId | None = None
+    ledger_target: str = ""
+    #: Newest scheduled occurrence that was dealt with; earlier ones never start again.
+    occurrence: AwareDatetime | None = None
+    occurrence_skipped: str = ""  #: why that occurrence started no run
+    #: Digest of an Idempotency-Key -> the run it started; the newest ones only.
+    keys: dict[str, RunId] = Field(default_factory=dict)

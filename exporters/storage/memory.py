@@ -1,0 +1,118 @@
+"""In-memory twins of blobs and queues, held to the same tests as Azure's (`tests/conformance/storage`)."""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from exporters.errors import StorageConflictError
+from exporters.storage.blobs import Blob, BlobInfo
+from exporters.storage.secrets import missing
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryBlobStore:
+    """A container in memory."""
+
+    def __init__(self, *, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
+        self._blobs: dict[str, tuple[bytes, BlobInfo]] = {}
+        self._etags = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Blob | None:
+        with self._lock:
+            found = self._blobs.get(name)
+        return None if found is None else Blob(found[0], found[1].etag)
+
+    def create(self, name: str, data: bytes, *, metadata: Mapping[str, str] | None = None) -> str:
+        with self._lock:
+            if name in self._blobs:
+                raise StorageConflictError(f"{name} exists already")
+            return self._write(name, data, metadata)
+
+    def replace(self, name: str, data: bytes, *, etag: str) -> str:
+        with self._lock:
+            found = self._blobs.get(name)
+            if found is None or found[1].etag != etag:
+                raise StorageConflictError(f"{name} was changed by another step")
+            return self._write(name, data)
+
+    def put(self, name: str, data: bytes) -> str:
+        with self._lock:
+            return self._write(name, data)
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        with self._lock:
+            found = [info for name, (_, info) in sorted(self._blobs.items()) if name.startswith(prefix)]
+        return iter(found)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (info.name[len(prefix) :] for info in self.list(prefix))
+        names = (prefix + rest.split("/", 1)[0] + "/" for rest in below if "/" in rest)
+        return iter(dict.fromkeys(names))
+
+    def delete(self, name: str) -> None:
+        with self._lock:
+            self._blobs.pop(name, None)
+
+    def download(self, name: str, target: Path, *, etag: str | None = None) -> None:
+        found = self.get(name)
+        if found is None or etag not in {None, found.etag}:
+            raise StorageConflictError(f"{name} changed or went while it was read")
+        target.write_bytes(found.data)
+
+    def upload(self, name: str, source: Path) -> None:
+        self.put(name, source.read_bytes())
+
+    def _write(self, name: str, data: bytes, metadata: Mapping[str, str] | None = None) -> str:
+        etag = f'"{next(self._etags):#x}"'
+        info = BlobInfo(name=name, etag=etag, size=len(data), modified=self._now(), metadata=dict(metadata or {}))
+        self._blobs[name] = (bytes(data), info)
+        return etag
+
+
+class MemoryQueues:
+    """All queues in memory. `due` hands out what shows itself by now, oldest first."""
+
+    def __init__(self, *, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
+        self._order = itertools.count()
+        self._messages: list[tuple[datetime, int, str, str]] = []
+
+    def send(self, queue: str, body: str, *, delay_s: float = 0) -> None:
+        shown = self._now() + timedelta(seconds=round(delay_s))
+        heapq.heappush(self._messages, (shown, next(self._order), queue, body))
+
+    def due(self) -> tuple[str, str] | None:
+        """Take the next visible message: its queue and its body."""
+        if not self._messages or self._messages[0][0] > self._now():
+            return None
+        _, _, queue, body = heapq.heappop(self._messages)
+        return queue, body
+
+    def next_due(self) -> datetime | None:
+        """When the next message shows itself; None when all queues are empty."""
+        return self._messages[0][0] if self._messages else None
+
+
+class MemorySecrets:
+    """Secrets in memory. `values` may be changed while it is in use, as a vault's can."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values = values
+        self._seen: dict[str, str] = {}
+
+    def get(self, name: str, *, fresh: bool = False) -> SecretStr:
+        if fresh or name not in self._seen:
+            if name not in self.values:
+                raise missing(name)
+            self._seen[name] = self.values[name]
+        return SecretStr(self._seen[name])

@@ -1,0 +1,67 @@
+"""Where everything lies in the state container."""
+
+EXPORT_STATES = "state/exports/"
+EXPORTS = "config/exports/"
+
+
+def connection(connection_id: str) -> str:
+    return f"config/connections/{connection_id}.json"
+
+
+def export(export_id: str) -> str:
+    return f"{EXPORTS}{export_id}.json"
+
+
+def export_state(export_id: str) -> str:
+    return f"{EXPORT_STATES}{export_id}.json"
+
+
+def run(export_id: str, run_id: str) -> str:
+    return f"runs/{export_id}/{run_id}/run.json"
+
+
+def outcomes(export_id: str, run_id: str) -> str:
+    """Folder of the outcomes: one blob per batch that has ended, nothing else."""
+    return f"runs/{export_id}/{run_id}/batches/"
+
+
+def outcome(export_id: str, run_id: str, batch: int) -> str:
+    return f"{outcomes(export_id, run_id)}{batch:05d}.json"
+
+
+def rejects(export_id: str, run_id: str) -> str:
+    return f"runs/{export_id}/{run_id}/rejects.parquet"
+
+
+def ledger(export_id: str, run_id: str) -> str:
+    return f"ledgers/{export_id}/{run_id}.parquet"
+
+
+def lane(account: str) -> str:
+    return f"lanes/{account}.json"
+
+
+def staging(run_id: str) -> str:
+    """Folder of everything that goes when the run ends."""
+    return f"staging/{run_id}/"
+
+
+def staged(run_id: str, attempt: str) -> str:
+    """Folder of one attempt at planning: two attempts never mix their batches."""
+    return f"{staging(run_id)}{attempt}/"
+
+
+def staged_batch(run_id: str, attempt: str, batch: int) -> str:
+    return f"{staged(run_id, attempt)}{batch:05d}.ndjson"
+
+
+def staged_contacts(run_id: str, attempt: str) -> str:
+    return f"{staged(run_id, attempt)}contacts.parquet"
+
+
+def staged_rejects(run_id: str, attempt: str) -> str:
+    return f"{staged(run_id, attempt)}rejects.parquet"
+
+
+def progress(run_id: str, batch: int) -> str:
+    return f"{staging(run_id)}progress/{batch:05d}.json"
