@@ -1,0 +1,404 @@
+"""Brevo (formerly Sendinblue): contacts are added or updated by `POST /v3/contacts/import`, as a process of its own.
+
+https://developers.brevo.com/reference/importcontacts-1
+
+Nothing sent from here can lift a blocklisting: neither `emailBlacklist` nor `smsBlacklist` is ever sent, and an `EMAIL`
+attribute, which would resubscribe a blocklisted contact, is refused as a target.
+"""
+
+import html
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+
+from exporters.errors import ConfigError, ExporterError, RefusedError
+from exporters.model.connection import Connection
+from exporters.model.export import Mapping as FieldMapping
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField
+from exporters.providers import reports, wording
+from exporters.providers.base import Access, BatchLimits, Envelope, JobReport, JobState, Refusal
+from exporters.providers.hosts import checked_base_url
+from exporters.providers.http import (
+    Answer,
+    AnswerModel,
+    Api,
+    KeyHeader,
+    Window,
+    header_count,
+    header_number,
+)
+from exporters.providers.states import job_state, unknown_job
+
+BASE_URL = "https://api.brevo.com"
+HOSTS = ("api.brevo.com",)
+
+#: https://developers.brevo.com/reference/getprocess
+JOB_STATES: Mapping[str, JobState] = {
+    "queued": JobState.PENDING,
+    "in_process": JobState.PENDING,
+    "processing": JobState.PENDING,
+    "completed": JobState.DONE,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.FAILED,
+}
+
+#: Our field -> the attribute it goes to unless the connection names another. Only the first two and SMS are in every
+#: account, the names in the account's language; the others are what Brevo's own samples call them.
+#: https://help.brevo.com/hc/en-us/articles/208729849-Create-a-file-to-import-your-contacts
+STANDARD_ATTRIBUTES: Mapping[StandardField, str] = {
+    StandardField.FIRST_NAME: "FIRSTNAME",
+    StandardField.LAST_NAME: "LASTNAME",
+    StandardField.ADDRESS_LINE_1: "ADDRESS",
+    StandardField.ADDRESS_LINE_2: "ADDRESS_2",
+    StandardField.CITY: "CITY",
+    StandardField.STATE: "STATE",
+    StandardField.POSTAL_CODE: "ZIP_CODE",
+    StandardField.COUNTRY: "COUNTRY",
+    StandardField.PHONE: "SMS",
+}
+#: What French accounts call them.
+FRENCH_NAMES: Mapping[StandardField, str] = {StandardField.FIRST_NAME: "PRENOM", StandardField.LAST_NAME: "NOM"}
+
+#: Categories that profile data may go to; the others belong to orders and to Brevo's own sums.
+#: https://developers.brevo.com/reference/getattributes-1
+USABLE_CATEGORIES = frozenset({"normal", "category"})
+#: A `category` attribute has no type: it takes the label of one of its options.
+FIELD_TYPES: Mapping[str | None, FieldType] = {
+    None: FieldType.TEXT,
+    "": FieldType.TEXT,
+    "text": FieldType.TEXT,
+    "id": FieldType.TEXT,
+    "date": FieldType.DATE,
+    "float": FieldType.NUMBER,
+    "boolean": FieldType.BOOLEAN,
+}
+#: Texts to Brevo, telephone numbers to us: + and digits. They identify a contact, so two that share one are merged.
+PHONE_ATTRIBUTES = frozenset({"SMS", "WHATSAPP", "LANDLINE_NUMBER"})
+DATE_FORMAT = "%Y-%m-%d"  # as in the samples of https://developers.brevo.com/reference/createcontact
+#: Brevo names no limit; mail has this one. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
+MAX_EMAIL_CHARS = 254
+
+#: Reports of a finished import -> why a contact is in one. https://developers.brevo.com/reference/getprocess
+REPORTS: Mapping[str, str] = {
+    "invalid_emails": "invalid e-mail address",
+    "duplicate_email_id": "the e-mail address is in the import twice",
+    "duplicate_contact_id": "the contact id belongs to another contact",
+    "duplicate_ext_id": "the external id belongs to another contact",
+    "duplicate_phone_id": "the telephone number belongs to another contact",
+    "duplicate_whatsapp_id": "the WhatsApp number belongs to another contact",
+    "duplicate_landline_number_id": "the landline number belongs to another contact",
+}
+
+IP_REMEDY = (
+    "it does not know the IP address that this app calls from; authorise the app's outbound IP in Brevo's security "
+    "settings (https://app.brevo.com/security/authorised_ips), or give the app a fixed outbound address"
+)
+REMEDIES: Mapping[int, str] = {
+    401: "the API key is wrong or was deleted; store a valid one (it begins with xkeysib-) in the connection's secret",
+    402: "the plan or its credits do not allow it; look at the plan in Brevo",
+    403: "the account may not do this, or Brevo is still reviewing it; look for a notice in Brevo",
+    404: "the list does not exist; its id is the number beside the list in Brevo",
+}
+#: Wordings of the 401 for an address that is not authorised. https://developers.brevo.com/docs/ip-security
+_UNKNOWN_IP = re.compile(r"unrecogni[sz]ed ip|authori[sz]ed_ips|ip not authori[sz]ed|not verified", re.IGNORECASE)
+
+#: Processes that one question can list. https://developers.brevo.com/reference/getprocesses
+PROCESSES_LISTED = 50
+#: Questions for processes count against a limit of 100 an hour; the last ones are spread over the time that is left.
+#: https://developers.brevo.com/docs/api-limits
+PROCESS_QUESTIONS_RESERVED = 20
+MAX_WAIT_S = 3600.0  # the longest window of that page
+
+_HREF = re.compile(r"""href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+
+
+class _List(AnswerModel):
+    name: str
+    unique_subscribers: int | None = Field(default=None, alias="uniqueSubscribers")
+    dynamic: bool | None = Field(default=None, alias="dynamicList")
+
+
+class _Attribute(AnswerModel):
+    name: str
+    category: str
+    type: str | None = None
+
+
+class _Attributes(AnswerModel):
+    attributes: list[_Attribute]
+
+
+class _Accepted(AnswerModel):
+    process_id: int = Field(alias="processId")
+
+
+class _Info(AnswerModel):
+    #: A URL, an HTML link, a number or nothing for each report.
+    reports: dict[str, object] | None = Field(default=None, alias="import")
+
+
+class _Process(AnswerModel):
+    id: int
+    status: str
+    info: _Info | None = None
+    error: object = None
+
+
+class _Processes(AnswerModel):
+    processes: list[_Process] | None = None
+
+
+class _Refused(AnswerModel):
+    message: str = ""
+
+
+class Brevo:
+    """One Brevo account."""
+
+    name: ClassVar[str] = "brevo"
+    title: ClassVar[str] = "Brevo (Sendinblue)"
+    # At most 10 MB, and "around 8 MB" advised, because a body grows while it is parsed. There is no limit of contacts;
+    # ours is the largest import seen in public use. https://developers.brevo.com/reference/importcontacts-1,
+    # https://github.com/pass-culture/pass-culture-main/blob/014d5a7/api/src/pcapi/core/external/sendinblue.py
+    limits: ClassVar[BatchLimits] = BatchLimits(max_contacts=200_000, max_body_bytes=8_000_000)
+    #: Parallel imports get stuck.
+    #: https://help.brevo.com/hc/de/articles/32331116133522-FAQs-What-are-the-best-practices-for-importing-contacts
+    jobs_in_flight: ClassVar[int] = 1
+    #: One quick question, then one a minute: well inside the 100 an hour. https://developers.brevo.com/docs/api-limits
+    poll_delays_s: ClassVar[Sequence[float]] = (2.0, 60.0)
+    #: Ours: twice the 90 minutes that a million profiles may take.
+    #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
+    job_deadline_s: ClassVar[float] = 3 * 3600.0
+
+    def __init__(
+        self,
+        connection: Connection,
+        key: SecretStr,
+        *,
+        base_url: str = BASE_URL,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ConfigError for an address that the key may not travel to, AccessError for what cannot be a key."""
+        self._names = {
+            **STANDARD_ATTRIBUTES,
+            **{field: name.strip().upper() for field, name in connection.field_names.items()},
+        }
+        self._api = Api(
+            title="Brevo",
+            base_url=checked_base_url(base_url, HOSTS),
+            auth=KeyHeader("api-key", key),
+            remedy=_remedy,
+            read_window=read_window,
+            max_wait_s=MAX_WAIT_S,
+            now=now,
+        )
+
+    @property
+    def not_before_s(self) -> float | None:
+        return self._api.not_before_s
+
+    def check_access(self, list_id: str, mapping: FieldMapping) -> Access:
+        what = "the question for the list"
+        answer = self._api.get(f"/v3/contacts/lists/{_checked_list_id(list_id)}", what=what)
+        target = self._api.read(answer, _List, what=what)
+        if target.dynamic:
+            raise ConfigError(
+                f'The Brevo list "{target.name}" is dynamic: Brevo fills it by rules. Choose another list.'
+            )
+        what = "the question for the attributes"
+        attributes = self._api.read(self._api.get("/v3/contacts/attributes", what=what), _Attributes, what=what)
+        shape = _resolve(mapping, self._names, attributes.attributes)
+        return Access(list_name=target.name, list_count=target.unique_subscribers, shape=shape)
+
+    def envelope(self, list_id: str) -> Envelope:
+        settings = {
+            "listIds": [_checked_list_id(list_id)],
+            "updateExistingContacts": True,
+            "emptyContactsAttributes": False,
+            "disableNotification": True,  # otherwise the account's owner gets a mail for every import
+        }
+        head = json.dumps(settings, separators=(",", ":")).encode().removesuffix(b"}")
+        return Envelope(head=head + b',"jsonBody":[', tail=b"]}")
+
+    def submit(self, list_id: str, contacts: Sequence[bytes]) -> str:
+        envelope = self.envelope(list_id)
+        body = envelope.head + b",".join(contacts) + envelope.tail
+        what = "the import"
+        answer = self._api.send("POST", "/v3/contacts/import", body, what=what, accept={400})
+        if answer.status == 400:
+            raise _refusal(answer)
+        return str(self._api.read(answer, _Accepted, what=what).process_id)
+
+    def poll(self, job_id: str) -> JobReport:
+        process = self._among_the_newest(job_id)
+        if process is None or (process.status == "completed" and _report_values(process) is None):
+            process = self._singly(job_id)
+        if process is None:
+            return unknown_job(provider=self.name)
+        state = job_state(process.status, JOB_STATES, provider=self.name)
+        if state is JobState.DONE:
+            return _report(_report_values(process))
+        return JobReport(state=state, words=_words(process) if state is JobState.FAILED else "")
+
+    def _among_the_newest(self, job_id: str) -> _Process | None:
+        what = "the question for the import jobs"
+        answer = self._api.get(
+            "/v3/processes",
+            what=what,
+            params={"limit": str(PROCESSES_LISTED), "offset": "0", "sort": "desc"},
+            reserve=PROCESS_QUESTIONS_RESERVED,
+        )
+        listed = self._api.read(answer, _Processes, what=what).processes or []
+        return next((process for process in listed if str(process.id) == job_id), None)
+
+    def _singly(self, job_id: str) -> _Process | None:
+        what = "the question for an import job"
+        path = f"/v3/processes/{quote(job_id, safe='')}"
+        answer = self._api.get(path, what=what, accept={400, 404}, reserve=PROCESS_QUESTIONS_RESERVED)
+        return None if answer.status in {400, 404} else self._api.read(answer, _Process, what=what)
+
+
+def _resolve(
+    mapping: FieldMapping, names: Mapping[StandardField, str], attributes: Sequence[_Attribute]
+) -> ContactShape:
+    """The mapping as attributes of the account. Raises ConfigError that names every field at fault.
+
+    Brevo drops attributes that do not exist without a word, so each is looked for here.
+    """
+    usable = {item.name.upper(): item for item in attributes if item.category in USABLE_CATEGORIES}
+    usable.pop("EMAIL", None)
+    others = {item.name.upper(): item for item in attributes if item.category not in USABLE_CATEGORIES}
+    wanted = [(names[field], column, field) for field, column in mapping.standard().items()]
+    custom = [(name.strip().upper(), column, None) for name, column in mapping.custom.items()]
+    fields: dict[str, TargetField] = {}
+    faults: list[str] = []
+    missing = False
+    for name, column, field in [*wanted, *custom]:
+        attribute = usable.get(name)
+        if name == "EMAIL":
+            faults.append("EMAIL may not be mapped as a field: changing it would resubscribe people who unsubscribed")
+        elif attribute is None and name in others:
+            faults.append(f"{name} is a {others[name].category} attribute, which profiles cannot fill")
+        elif attribute is None:
+            faults.append(wording.unknown("attribute", name, usable) + _hint(field, usable))
+            missing = True
+        elif attribute.type not in FIELD_TYPES:
+            faults.append(f"{name} has the type {attribute.type!r}, which this version cannot write")
+        elif name in fields:
+            faults.append(f"{name} is mapped twice")
+        else:
+            fields[name] = _target(attribute, column)
+    if missing:
+        faults.append(f"attributes there: {wording.listing(usable)}")
+    if faults:
+        raise ConfigError(f"The mapping does not fit the Brevo account: {'; '.join(faults)}.")
+    email = TargetField(column=mapping.email, path=("email",), max_chars=MAX_EMAIL_CHARS)
+    return ContactShape(email=email, fields=tuple(fields.values()))
+
+
+def _target(attribute: _Attribute, column: str) -> TargetField:
+    name = attribute.name.upper()
+    return TargetField(
+        column=column,
+        path=("attributes", name),
+        type=FieldType.PHONE if name in PHONE_ATTRIBUTES else FIELD_TYPES[attribute.type],
+        date_format=DATE_FORMAT,
+    )
+
+
+def _hint(field: StandardField | None, usable: Mapping[str, _Attribute]) -> str:
+    """What to do about a standard field whose attribute does not exist."""
+    if field is None:
+        return ""
+    french = FRENCH_NAMES.get(field)
+    name = french if french in usable else "its name there"
+    return f"; create it, or set field_names of the connection, as in {field.value}: {name}"
+
+
+def _checked_list_id(list_id: str) -> int:
+    """The list id as Brevo's number. Raises ConfigError for anything else."""
+    if not re.fullmatch(r"[0-9]{1,18}", list_id):
+        raise ConfigError(f'"{list_id}" is not the id of a Brevo list, which is the number beside the list in Brevo.')
+    return int(list_id)
+
+
+def _refusal(answer: Answer) -> ExporterError:
+    """What a 400 to an import means: no contact with a valid identifier, or a list that is gone (a 404 by contract)."""
+    if re.search(r"\blist", _message(answer), re.IGNORECASE):
+        return ConfigError(f"Brevo answered 400 to the import: {REMEDIES[404]}.")
+    return RefusedError("Brevo answered 400 to the import: it found nobody in it whom it can take.")
+
+
+def _message(answer: Answer) -> str:
+    """The sentence in an error's body; empty where there is none."""
+    try:
+        return _Refused.model_validate(answer.data).message
+    except ValueError:
+        return ""
+
+
+def _remedy(answer: Answer) -> str | None:
+    """What an operator can do about an answer; tells the two meanings of a 401 apart by their words."""
+    if answer.status == 401 and _UNKNOWN_IP.search(_message(answer)):
+        return IP_REMEDY
+    return REMEDIES.get(answer.status)
+
+
+def read_window(headers: Mapping[str, str], now: float) -> Window:  # noqa: ARG001 - Brevo's reset is never a date
+    """The rate limit. https://developers.brevo.com/docs/limit-headers"""
+    return Window(
+        remaining=header_count(headers, "x-sib-ratelimit-remaining"),
+        reset_s=header_number(headers, "x-sib-ratelimit-reset"),
+    )
+
+
+def _report(values: Mapping[str, object] | None) -> JobReport:
+    """The report of a completed import, from what stands at each kind of error: a file's link, a number or nothing."""
+    if values is None:
+        return JobReport(state=JobState.DONE, report_missing=True)
+    refusals: dict[str, Refusal] = {}
+    unnamed = 0
+    complete = True
+    for kind, value in values.items():
+        named, count = _read_report(kind, value)
+        complete = complete and named is not None
+        unnamed += count
+        for refusal in named or []:
+            refusals.setdefault(refusal.email.lower(), refusal)
+    return JobReport(
+        state=JobState.DONE,
+        refusals=tuple(refusals.values()),
+        errored=len(refusals) + unnamed if complete else None,
+        report_missing=not complete,
+    )
+
+
+def _read_report(kind: str, value: object) -> tuple[list[Refusal] | None, int]:
+    """People whom one kind of error names, None where that cannot be read, and how many it counts without naming them.
+
+    The contract has a URL or nothing, another of the vendor's documents an HTML link, and samples have numbers.
+    """
+    if value is None or value == "":
+        return [], 0
+    text = str(value).strip()
+    if text.isascii() and text.isdigit():
+        return [], int(text)
+    if not isinstance(value, str):
+        return None, 0
+    href = _HREF.search(text)
+    link = html.unescape(href[1]) if href else text
+    return reports.load(link, default_words=REPORTS.get(kind, kind)), 0
+
+
+def _report_values(process: _Process) -> Mapping[str, object] | None:
+    return process.info.reports if process.info else None
+
+
+def _words(process: _Process) -> str:
+    said = process.error if isinstance(process.error, str) and process.error else process.status
+    return wording.without_values(said)

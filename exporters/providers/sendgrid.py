@@ -1,0 +1,318 @@
+"""SendGrid Marketing Campaigns: contacts are added or updated by `PUT /v3/marketing/contacts`, as a job of its own.
+
+https://www.twilio.com/docs/sendgrid/api-reference/contacts
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from exporters.errors import ConfigError, ExporterError, RefusedError
+from exporters.model.connection import Connection
+from exporters.model.export import Mapping as FieldMapping
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField
+from exporters.providers import reports, wording
+from exporters.providers.base import Access, BatchLimits, Envelope, JobReport, JobState, Refusal
+from exporters.providers.hosts import checked_base_url
+from exporters.providers.http import (
+    Answer,
+    AnswerModel,
+    Api,
+    KeyHeader,
+    Window,
+    header_count,
+    header_number,
+)
+from exporters.providers.states import job_state, unknown_job
+
+BASE_URL = "https://api.sendgrid.com"
+#: The second one serves EU-pinned subusers. https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api
+HOSTS = ("api.sendgrid.com", "api.eu.sendgrid.com")
+
+JOB_STATES: Mapping[
+    str, JobState
+] = {  # https://www.twilio.com/docs/sendgrid/api-reference/contacts/import-contacts-status
+    "pending": JobState.PENDING,
+    "completed": JobState.DONE,
+    "errored": JobState.DONE,  # finished, some contacts failed
+    "failed": JobState.FAILED,
+}
+
+#: Our field -> its key in the body and its longest text.
+#: https://www.twilio.com/docs/sendgrid/api-reference/contacts/add-or-update-a-contact
+STANDARD_FIELDS: Mapping[StandardField, tuple[str, int | None]] = {
+    StandardField.FIRST_NAME: ("first_name", 50),
+    StandardField.LAST_NAME: ("last_name", 50),
+    StandardField.ADDRESS_LINE_1: ("address_line_1", 100),
+    StandardField.ADDRESS_LINE_2: ("address_line_2", 100),
+    StandardField.CITY: ("city", 60),
+    StandardField.STATE: ("state_province_region", 50),
+    StandardField.POSTAL_CODE: ("postal_code", None),
+    StandardField.COUNTRY: ("country", 50),
+}
+MAX_EMAIL_CHARS = 254  # same page
+
+#: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields/create-custom-field-definition
+FIELD_TYPES: Mapping[str, FieldType] = {
+    "Text": FieldType.TEXT,
+    "Number": FieldType.NUMBER,
+    "Date": FieldType.DATE,
+}
+#: https://github.com/sendgrid/docs/blob/c3eb3fe/content/docs/ui/managing-contacts/custom-fields.md
+MAX_CUSTOM_TEXT_CHARS = 1000
+#: The only order that every help page names; whether ISO dates are taken is nowhere said.
+#: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/formatting-a-csv
+DATE_FORMAT = "%m/%d/%Y"
+
+REMEDIES: Mapping[int, str] = {
+    401: "the API key is wrong, was deleted or has expired; store a valid one in the connection's secret",
+    403: "the API key lacks the Marketing right, or the plan has no Marketing Campaigns; "
+    "give the key full access to Marketing",
+    404: "the list does not exist; copy its id from the address of the list's page in SendGrid",
+    451: "the account's data residency forbids it; look at the account's region in SendGrid",
+}
+
+#: Resets above this are Unix times, below it seconds: the general page shows the one, other pages and recorded traffic
+#: the other. https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits
+EPOCH_RESETS_ABOVE = 1_000_000_000
+#: Ours. Windows are a minute long; a wait beyond this is a misread header.
+MAX_WAIT_S = 300.0
+
+UNKNOWN_FIELDS_TEXT = "invalid custom field ids"
+_ROW = re.compile(r"contacts\[([0-9]+)\]")
+
+
+class _List(AnswerModel):
+    name: str
+    contact_count: int | None = None
+
+
+class _FieldDefinition(AnswerModel):
+    id: str = ""
+    name: str
+    field_type: str = ""
+
+
+class _FieldDefinitions(AnswerModel):
+    custom_fields: list[_FieldDefinition] | None = None
+    reserved_fields: list[_FieldDefinition] | None = None
+
+
+class _Accepted(AnswerModel):
+    job_id: str
+
+
+class _Results(AnswerModel):
+    errored_count: int | None = None
+    errors_url: str | None = None
+
+
+class _Error(AnswerModel):
+    field: str | None = None
+    message: str | None = None
+
+
+class _Job(AnswerModel):
+    status: str
+    results: _Results | None = None  # its keys are missing while they are zero or unknown
+    errors: list[_Error] | None = None  # not in the contract; every other answer says in it what went wrong
+
+
+class _Errors(AnswerModel):
+    errors: list[_Error]
+
+
+class SendGrid:
+    """One SendGrid account."""
+
+    name: ClassVar[str] = "sendgrid"
+    title: ClassVar[str] = "SendGrid"
+    # "30,000 contacts, or 6MB of data, whichever is lower": the smaller reading of MB, measured on the whole body, so
+    # there is no margin on top. https://www.twilio.com/docs/sendgrid/api-reference/contacts/add-or-update-a-contact
+    limits: ClassVar[BatchLimits] = BatchLimits(max_contacts=30_000, max_body_bytes=6_000_000)
+    #: Ours: SendGrid names no limit of jobs; a few at once keep a large export moving.
+    jobs_in_flight: ClassVar[int] = 4
+    #: Ours. A job of one contact was seen to take 30 seconds.
+    poll_delays_s: ClassVar[Sequence[float]] = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+    #: Ours, from the "few hours" that exports of 100,000 profiles may take.
+    #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
+    job_deadline_s: ClassVar[float] = 6 * 3600.0
+
+    def __init__(
+        self,
+        connection: Connection,
+        key: SecretStr,
+        *,
+        base_url: str = BASE_URL,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ConfigError for an address that the key may not travel to, AccessError for what cannot be a key."""
+        self._field_names = connection.field_names
+        self._api = Api(
+            title=self.title,
+            base_url=checked_base_url(base_url, HOSTS),
+            auth=KeyHeader("Authorization", key, prefix="Bearer "),
+            remedy=lambda answer: REMEDIES.get(answer.status),
+            read_window=read_window,
+            max_wait_s=MAX_WAIT_S,
+            now=now,
+        )
+
+    @property
+    def not_before_s(self) -> float | None:
+        return self._api.not_before_s
+
+    def check_access(self, list_id: str, mapping: FieldMapping) -> Access:
+        what = "the question for the list"
+        answer = self._api.get(f"/v3/marketing/lists/{_checked_list_id(list_id)}", what=what)
+        target = self._api.read(answer, _List, what=what)
+        return Access(list_name=target.name, list_count=target.contact_count, shape=self._shape(mapping))
+
+    def envelope(self, list_id: str) -> Envelope:
+        return Envelope(head=b'{"list_ids":[' + json.dumps(list_id).encode() + b'],"contacts":[', tail=b"]}")
+
+    def submit(self, list_id: str, contacts: Sequence[bytes]) -> str:
+        envelope = self.envelope(list_id)
+        body = envelope.head + b",".join(contacts) + envelope.tail
+        what = "the import"
+        answer = self._api.send("PUT", "/v3/marketing/contacts", body, what=what, accept={400})
+        if answer.status == 400:
+            raise _refusal(answer, len(contacts))
+        # 202 by contract, 200 in recorded traffic, the same body in both.
+        return self._api.read(answer, _Accepted, what=what).job_id
+
+    def poll(self, job_id: str) -> JobReport:
+        what = "the question for an import job"
+        # A fresh job may be unknown for a while: https://github.com/sendgrid/sendgrid-go/issues/366
+        answer = self._api.get(f"/v3/marketing/contacts/imports/{quote(job_id, safe='')}", what=what, accept={400, 404})
+        if answer.status in {400, 404}:
+            return unknown_job(provider=self.name)
+        job = self._api.read(answer, _Job, what=what)
+        state = job_state(job.status, JOB_STATES, provider=self.name)
+        return JobReport(state=state) if state is JobState.PENDING else _ended(job, state)
+
+    def _shape(self, mapping: FieldMapping) -> ContactShape:
+        """The mapping as keys of the body. Raises ConfigError that names every field at fault."""
+        faults: list[str] = []
+        fields: list[TargetField] = []
+        if self._field_names:
+            faults.append("its standard fields have fixed names, so the connection may not name them (field_names)")
+        for field, column in mapping.standard().items():
+            if field in STANDARD_FIELDS:
+                key, max_chars = STANDARD_FIELDS[field]
+                fields.append(TargetField(column=column, path=(key,), max_chars=max_chars))
+            else:
+                faults.append(f"it takes no {field.value} on contacts: map the column to a custom field instead")
+        if mapping.custom:
+            what = "the question for the custom fields"
+            answer = self._api.get("/v3/marketing/field_definitions", what=what)
+            custom, more_faults = _custom_fields(mapping, self._api.read(answer, _FieldDefinitions, what=what))
+            fields += custom
+            faults += more_faults
+        if faults:
+            raise ConfigError(f"The mapping does not fit the SendGrid account: {'; '.join(faults)}.")
+        return ContactShape(
+            email=TargetField(column=mapping.email, path=("email",), max_chars=MAX_EMAIL_CHARS), fields=tuple(fields)
+        )
+
+
+def _custom_fields(mapping: FieldMapping, definitions: _FieldDefinitions) -> tuple[list[TargetField], list[str]]:
+    """Targets of the mapped custom fields, found by name without regard to case, and what is wrong with the others."""
+    known = {field.name.casefold(): field for field in definitions.custom_fields or []}
+    reserved = {field.name.casefold() for field in definitions.reserved_fields or []}
+    fields: dict[str, TargetField] = {}
+    faults: list[str] = []
+    missing = False
+    for name, column in mapping.custom.items():
+        field = known.get(name.casefold())
+        if field is None and name.casefold() in reserved:
+            faults.append(f'"{name}" is a reserved field: map it as a standard field, or leave it out')
+        elif field is None:
+            faults.append(wording.unknown("custom field", name, [known_field.name for known_field in known.values()]))
+            missing = True
+        elif field.field_type not in FIELD_TYPES:
+            faults.append(f'custom field "{name}" has the type {field.field_type!r}, which this version cannot write')
+        elif field.id in fields:
+            faults.append(f'custom field "{field.name}" is mapped twice')
+        else:
+            fields[field.id] = _custom_field(field, column)
+    if missing:
+        faults.append(f"custom fields there: {wording.listing([field.name for field in known.values()])}")
+    return list(fields.values()), faults
+
+
+def _custom_field(field: _FieldDefinition, column: str) -> TargetField:
+    kind = FIELD_TYPES[field.field_type]
+    return TargetField(
+        column=column,
+        path=("custom_fields", field.id),
+        type=kind,
+        max_chars=MAX_CUSTOM_TEXT_CHARS if kind is FieldType.TEXT else None,
+        date_format=DATE_FORMAT,
+    )
+
+
+def _checked_list_id(list_id: str) -> str:
+    """The list id as it stands in a path. Raises ConfigError for one that is no UUID."""
+    try:
+        return str(UUID(list_id))
+    except ValueError as error:
+        raise ConfigError(
+            f'"{list_id}" is not the id of a SendGrid Marketing list, which is a UUID: copy it from the address of the '
+            "list's page."
+        ) from error
+
+
+def read_window(headers: Mapping[str, str], now: float) -> Window:
+    """The rate limit; the reset may be a Unix time or seconds, see `EPOCH_RESETS_ABOVE`."""
+    reset = header_number(headers, "X-RateLimit-Reset")
+    if reset is not None and reset > EPOCH_RESETS_ABOVE:
+        reset = max(reset - now, 0.0)
+    return Window(remaining=header_count(headers, "X-RateLimit-Remaining"), reset_s=reset)
+
+
+def _refusal(answer: Answer, contacts: int) -> ExporterError:
+    """What a 400 to an import means: one bad address, named as `contacts[i].…`, refuses the whole request."""
+    try:
+        errors = _Errors.model_validate(answer.data).errors
+    except ValueError:
+        errors = []
+    if any(UNKNOWN_FIELDS_TEXT in (error.message or "").lower() for error in errors):
+        return ConfigError(
+            "SendGrid answered 400 to the import: a mapped custom field was deleted, or was made just now and cannot "
+            "be used yet; start the export again in a minute, or correct the mapping."
+        )
+    if any((error.field or "").startswith("list_ids") for error in errors):
+        return ConfigError(f"SendGrid answered 400 to the import: {REMEDIES[404]}.")
+    rows: dict[int, str] = {}
+    for error in errors:
+        place = _ROW.search(error.field or "")
+        if place and int(place[1]) < contacts:
+            rows.setdefault(int(place[1]), wording.without_values(error.message or ""))
+    return RefusedError("SendGrid answered 400 to the import: it does not take its contacts as they are.", rows=rows)
+
+
+def _ended(job: _Job, state: JobState) -> JobReport:
+    """The report of a job that has ended. The status decides; counts need not add up to what was sent."""
+    results = job.results or _Results()
+    has_errors = job.status != "completed" or bool(results.errored_count) or bool(results.errors_url)
+    refusals = reports.load(results.errors_url) if results.errors_url else None
+    return JobReport(
+        state=state,
+        refusals=refusals or (),
+        errored=results.errored_count,
+        report_missing=has_errors and refusals is None,
+        words=_failure_words(job, refusals or ()) if state is JobState.FAILED else "",
+    )
+
+
+def _failure_words(job: _Job, refusals: Sequence[Refusal]) -> str:
+    """Why a job failed: what its answer says, else what its report says of the first contact."""
+    said = [error.message for error in job.errors or [] if error.message]
+    return wording.without_values(next(iter([*said, *(refusal.words for refusal in refusals[:1])]), ""))
