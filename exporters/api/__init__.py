@@ -1,0 +1,1 @@
+"""What HTTP callers see: resources, and problem documents for what goes wrong."""

@@ -1,0 +1,23 @@
+"""GET /api/health: whether the app is up and reaches its state. Anonymous, so it tells nothing else."""
+
+from azure.core.exceptions import AzureError
+from pydantic import BaseModel
+
+from exporters.api.answers import Answer, document, problem
+from exporters.parts import Parts
+from exporters.storage import paths
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: str = "ok"
+
+
+def check(parts: Parts) -> Answer:
+    """200 when the state container can be read, 503 otherwise."""
+    try:
+        next(iter(parts.state.list(paths.EXPORTS)), None)
+    except AzureError:
+        return problem(503, "storage-unreachable", "Not ready", "The state container cannot be read")
+    return document(Health())

@@ -1,0 +1,112 @@
+"""Lanes: who may send on a provider account now, who comes next, and until when everyone waits.
+
+A slot is taken in the lane's document before the message of its batch is sent, so two dispatchers never give the
+same slot twice. A dispatcher that dies between the two leaves a slot without a message; the watch sends it again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from exporters.model.lane import Lane, Slot, Waiter
+from exporters.model.messages import BatchMessage
+from exporters.model.run import Run, Trigger
+from exporters.parts import Parts
+from exporters.storage import paths
+
+#: Share of a wait that is added at random, so that all who wait do not come back in the same second.
+JITTER = 0.1
+
+
+def fill(lane: Lane, now: datetime) -> Lane:
+    """Give free slots to waiting batches: on-demand runs before scheduled ones, and within each kind in turns."""
+    while lane.waiting and len(lane.slots) < lane.size:
+        turn = next((w for w in lane.waiting if w.trigger is Trigger.DEMAND), lane.waiting[0])
+        slot = Slot(export=turn.export, run=turn.run, batch=turn.next_batch, since=now)
+        others = tuple(waiter for waiter in lane.waiting if waiter != turn)
+        rest = turn.model_copy(update={"next_batch": turn.next_batch + 1})
+        waiting = (*others, rest) if rest.next_batch < rest.batches else others
+        lane = lane.model_copy(update={"slots": (*lane.slots, slot), "waiting": waiting})
+    return lane
+
+
+def join(parts: Parts, run: Run, *, batches: int, size: int) -> None:
+    """Let a planned run wait for slots. Harmless when repeated: a run that the lane knows is not taken in again."""
+
+    def change(lane: Lane) -> Lane:
+        if run.id in {slot.run for slot in lane.slots} | {waiter.run for waiter in lane.waiting}:
+            return lane
+        waiter = Waiter(export=run.export.id, run=run.id, trigger=run.trigger, next_batch=0, batches=batches)
+        return lane.model_copy(update={"size": size, "waiting": (*lane.waiting, waiter)})
+
+    _dispatch(parts, run.connection.lane, change)
+
+
+def leave_slot(parts: Parts, run: Run, batch: int) -> None:
+    """Free the slot of a batch that has its outcome, and hand it on."""
+
+    def change(lane: Lane) -> Lane:
+        kept = tuple(slot for slot in lane.slots if (slot.run, slot.batch) != (run.id, batch))
+        return lane.model_copy(update={"slots": kept})
+
+    _dispatch(parts, run.connection.lane, change)
+
+
+def leave(parts: Parts, run: Run) -> None:
+    """Take a run that has ended out of its lane altogether."""
+
+    def change(lane: Lane) -> Lane:
+        return lane.model_copy(
+            update={
+                "slots": tuple(slot for slot in lane.slots if slot.run != run.id),
+                "waiting": tuple(waiter for waiter in lane.waiting if waiter.run != run.id),
+            }
+        )
+
+    _dispatch(parts, run.connection.lane, change)
+
+
+def hold_back(parts: Parts, account: str, wait_s: float) -> None:
+    """Let nobody on this account make a request for so long."""
+    until = parts.now() + timedelta(seconds=wait_s * (1 + JITTER * parts.jitter()))
+
+    def change(lane: Lane) -> Lane:
+        if lane.not_before is not None and lane.not_before >= until:
+            return lane
+        return lane.model_copy(update={"not_before": until})
+
+    parts.documents.change(Lane, paths.lane(account), change, default=Lane(account=account))
+
+
+def wait_s(parts: Parts, account: str) -> float:
+    """Seconds that the account has to wait before its next request; 0 when it may make one."""
+    lane = read(parts, account)
+    if lane.not_before is None:
+        return 0.0
+    return max(0.0, (lane.not_before - parts.now()).total_seconds())
+
+
+def read(parts: Parts, account: str) -> Lane:
+    """The lane of an account; an empty one where nothing has run yet."""
+    found = parts.documents.read(Lane, paths.lane(account))
+    return Lane(account=account) if found is None else found.value
+
+
+def _dispatch(parts: Parts, account: str, change: Callable[[Lane], Lane]) -> None:
+    """Change a lane, fill its free slots in the same write, and send the messages of the slots that are new."""
+    before: Lane = Lane(account=account)
+
+    def change_and_fill(lane: Lane) -> Lane:
+        nonlocal before
+        before = lane
+        return fill(change(lane), parts.now())
+
+    after = parts.documents.change(Lane, paths.lane(account), change_and_fill, default=before)
+    for slot in after.slots:
+        if slot not in before.slots:
+            send_message(parts, slot)
+
+
+def send_message(parts: Parts, slot: Slot) -> None:
+    """Put the message on the batch queue that works on a slot."""
+    message = BatchMessage(export=slot.export, run=slot.run, batch=slot.batch)
+    parts.queues.send(parts.queue_names.batch, message.model_dump_json())

@@ -1,0 +1,162 @@
+"""Send: one request of one batch, from the staged file to the provider's import job.
+
+A message may come twice. The claim in the batch's progress keeps the second one from sending at the same time; once the
+job is recorded the second one only sees to it that the job is asked for. A step that died between the provider's
+answer and the record sends the rows again, which changes nothing at the provider: imports add or update.
+"""
+
+import logging
+import uuid
+from datetime import timedelta
+
+from exporters.delivery import lanes, records, verdicts
+from exporters.delivery.access import with_provider
+from exporters.delivery.assignment import Assignment
+from exporters.delivery.conclude import conclude, halt, hand_on
+from exporters.errors import ConfigError, RefusedError, StorageConflictError, ThrottledError, TransientError
+from exporters.model.batch import BatchProgress, Claim, ImportJob
+from exporters.model.messages import BatchMessage
+from exporters.parts import Parts
+from exporters.storage.documents import Versioned
+
+#: How long a step may work on a batch before another one may take it for dead: longer than any request may last.
+CLAIM = timedelta(minutes=5)
+#: Requests that a batch may need until the rest of it is refused: enough to find one bad row of 30,000 by halves twice.
+MAX_REQUESTS = 64
+#: Tries in a row that failed and may pass; with the delays below they cover about two hours.
+MAX_FAILURES = 12
+FIRST_DELAY_S = 5.0
+LONGEST_DELAY_S = 900.0
+
+Held = Versioned[BatchProgress]
+
+
+def send_batch(parts: Parts, message: BatchMessage) -> None:
+    """Make the next request of a batch, or see that whatever comes next for it happens."""
+    batch = Assignment.of(parts, message)
+    held = None if batch is None else _take(batch)
+    if batch is None or held is None:
+        return
+    if batch.run.halted:
+        conclude(batch, _rest_refused(held.value, batch.run.reason), reason=batch.run.reason)
+        return
+    lines = batch.staged_lines()
+    if lines is None:  # the run has ended meanwhile
+        return
+    contacts = [lines[row] for row in verdicts.rows_of(held.value.pending[0])]
+    try:
+        job_id = with_provider(
+            parts, batch.run.connection, lambda provider: provider.submit(batch.run.export.list_id, contacts)
+        )
+    except RefusedError as error:
+        _narrow(batch, held, error)
+    except ThrottledError as error:
+        _try_again(batch, held.value, held.etag, error.wait_s, outcome="throttled")
+    except TransientError as error:
+        _after_failure(batch, held, error)
+    except ConfigError as error:
+        halt(batch, str(error))
+        conclude(batch, _rest_refused(held.value, str(error)), reason=str(error))
+    else:
+        _follow(batch, held, job_id)
+
+
+def backoff_s(failures: int, jitter: float) -> float:
+    """Wait after so many failures in a row: doubling, up to a fifth at random on top, a quarter of an hour at most."""
+    return float(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 10)) * (1 + 0.2 * jitter))
+
+
+def _take(batch: Assignment) -> Held | None:
+    """Claim the batch for a request; None when there is none to make now, after seeing to what is to be done
+    instead.
+    """
+    held = batch.progress()
+    if records.has_outcome(batch.parts, batch.run, batch.batch):  # asked after the progress, which goes at the end
+        hand_on(batch)
+        return None
+    progress = BatchProgress.fresh(batch.plan.batches[batch.batch]) if held is None else held.value
+    if progress.job is not None:
+        batch.poll_later(progress.job.polls, progress.job.next_s)
+        return None
+    if not progress.pending:
+        conclude(batch, progress)
+        return None
+    now = batch.parts.now()
+    if progress.claim is not None and now < progress.claim.until:
+        batch.send_later((progress.claim.until - now).total_seconds())
+        return None
+    wait_s = lanes.wait_s(batch.parts, batch.account)
+    if wait_s > 0:
+        batch.send_later(wait_s)
+        return None
+    claimed = progress.model_copy(update={"claim": Claim(owner=uuid.uuid4().hex, until=now + CLAIM)})
+    try:
+        return batch.save(claimed, None if held is None else held.etag)
+    except StorageConflictError:  # another message was faster and has the batch
+        return None
+
+
+def _follow(batch: Assignment, held: Held, job_id: str) -> None:
+    """Record the import job, and have it asked for."""
+    request, *later = held.value.pending
+    now = batch.parts.now()
+    job = ImportJob(
+        id=job_id,
+        rows=request,
+        contacts=verdicts.size(request),
+        submitted=now,
+        asked=now,
+        next_s=batch.facts.poll_delays_s[0],
+    )
+    jobs = (*held.value.jobs, job_id)
+    batch.save(_asked(held.value, pending=tuple(later), job=job, jobs=jobs), held.etag)
+    batch.log("send", "accepted", contacts=job.contacts)
+    batch.poll_later(job.polls, job.next_s)
+
+
+def _narrow(batch: Assignment, held: Held, error: RefusedError) -> None:
+    """Take the rows at fault out of a refused request, or halve it, and go on with the rest."""
+    asked = _asked(held.value)
+    if asked.requests >= MAX_REQUESTS:
+        narrowed = _rest_refused(asked, str(error))
+    else:
+        narrowed = verdicts.narrowed(asked, error.rows, words=str(error))
+    batch.save(narrowed, held.etag)
+    batch.log("send", "refused", level=logging.WARNING, rejects=narrowed.tally.refusals)
+    if narrowed.pending:
+        batch.send_later()
+    else:
+        conclude(batch, narrowed)
+
+
+def _asked(progress: BatchProgress, **changes: object) -> BatchProgress:
+    """After a request that the provider has answered."""
+    update = {"requests": progress.requests + 1, "failures": 0, "claim": None}
+    return progress.model_copy(update={**update, **changes})
+
+
+def _after_failure(batch: Assignment, held: Held, error: TransientError) -> None:
+    """Come again with growing delays; give the rows up as unknown when it has failed too often."""
+    failures = held.value.failures + 1
+    progress = held.value.model_copy(update={"failures": failures, "requests": held.value.requests + 1})
+    if failures < MAX_FAILURES:
+        _try_again(batch, progress, held.etag, backoff_s(failures, batch.parts.jitter()), outcome="failed for now")
+        return
+    tally = progress.tally
+    for request in progress.pending:
+        tally = verdicts.add(tally, verdicts.unknown(request))
+    conclude(batch, progress.model_copy(update={"pending": (), "tally": tally}), reason=str(error))
+
+
+def _try_again(batch: Assignment, progress: BatchProgress, etag: str, delay_s: float, *, outcome: str) -> None:
+    """Give the claim back and come again later."""
+    batch.save(progress.model_copy(update={"claim": None}), etag)
+    batch.log("send", outcome, level=logging.WARNING, wait_s=round(delay_s, 1))
+    batch.send_later(delay_s)
+
+
+def _rest_refused(progress: BatchProgress, words: str) -> BatchProgress:
+    tally = progress.tally
+    for request in progress.pending:
+        tally = verdicts.add(tally, verdicts.refused(request, words))
+    return progress.model_copy(update={"pending": (), "tally": tally})

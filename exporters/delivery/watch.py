@@ -1,0 +1,84 @@
+"""Watch: look at every run at work and move on what has stood still, because a message was lost or a step died.
+
+Everything that it sends again is harmless when it was not lost.
+"""
+
+import logging
+from datetime import timedelta
+
+from exporters import log
+from exporters.delivery import lanes, records
+from exporters.delivery.assignment import Assignment
+from exporters.errors import ConfigError
+from exporters.model.connection import Connection
+from exporters.model.lane import Slot
+from exporters.model.messages import BatchMessage, RunMessage
+from exporters.model.run import ExportState, Run
+from exporters.parts import Parts
+from exporters.scheduling.start import ensure_started, read_export
+from exporters.storage import paths
+
+#: How long a step may be silent before it is taken for dead. A message that was received by a process that died
+#: comes back after ten minutes: https://github.com/Azure/azure-functions-host/issues/10461
+SILENCE = timedelta(minutes=15)
+
+
+def watch(parts: Parts) -> None:
+    """Look once at every export that has a run at work."""
+    for blob in parts.state.list(paths.EXPORT_STATES):
+        state = parts.documents.read(ExportState, blob.name)
+        if state is None or state.value.active is None:
+            continue
+        run = records.read_run(parts, state.value.export, state.value.active.run)
+        if run is None:
+            _create_again(parts, state.value)
+        else:
+            _look(parts, run)
+
+
+def _create_again(parts: Parts, state: ExportState) -> None:
+    """A start that died before it wrote the run document."""
+    if state.active is None or parts.now() - state.active.since < timedelta(minutes=1):
+        return
+    try:
+        export, connection = read_export(parts, state.export)
+    except ConfigError as error:
+        log.step("watch", "cannot start", level=logging.ERROR, export=state.export, reason=str(error))
+        return
+    ensure_started(parts, state.active, export, connection)
+
+
+def _look(parts: Parts, run: Run) -> None:
+    silent = parts.now() - run.updated > SILENCE
+    ended = run.plan is not None and records.all_ended(parts, run, run.plan)
+    if run.status.ended or (silent and (run.plan is None or ended)):
+        log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
+        message = RunMessage(export=run.export.id, run=run.id)
+        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    elif run.plan is not None and silent:
+        _look_at_lane(parts, run, run.connection)
+
+
+def _look_at_lane(parts: Parts, run: Run, connection: Connection) -> None:
+    """Send again what works on the run's slots; take the run in again when the lane has lost it."""
+    lane = lanes.read(parts, connection.lane)
+    slots = [slot for slot in lane.slots if slot.run == run.id]
+    for slot in slots:
+        if parts.now() - slot.since > SILENCE and _stands_still(parts, slot):
+            log.step("watch", "sent again", level=logging.WARNING, run_id=run.id, batch=slot.batch)
+            lanes.send_message(parts, slot)
+    if not slots and run.id not in {waiter.run for waiter in lane.waiting} and run.plan is not None:
+        size = parts.facts(connection).jobs_in_flight
+        lanes.join(parts, run, batches=len(run.plan.batches), size=size)
+
+
+def _stands_still(parts: Parts, slot: Slot) -> bool:
+    """Whether nobody has worked on a slot's batch for too long."""
+    batch = Assignment.of(parts, BatchMessage(export=slot.export, run=slot.run, batch=slot.batch))
+    held = None if batch is None else batch.progress()
+    if held is None:
+        return True
+    now, job, claim = parts.now(), held.value.job, held.value.claim
+    if job is not None:
+        return now > job.asked + timedelta(seconds=job.next_s) + SILENCE
+    return claim is None or now > claim.until + SILENCE

@@ -1,0 +1,60 @@
+"""The use cases, as the triggers call them. Each may run twice; why that is harmless stands where it is implemented."""
+
+from exporters.api import health, runs
+from exporters.api.answers import Answer, Request
+from exporters.delivery.abandon import abandon_batch, abandon_run
+from exporters.delivery.move import move_run
+from exporters.delivery.poll import poll_batch
+from exporters.delivery.send import send_batch
+from exporters.delivery.watch import watch
+from exporters.model.messages import BatchMessage, PollMessage, RunMessage
+from exporters.parts import Parts
+from exporters.scheduling.start import start_due
+
+
+class Exporter:
+    """The application, over whatever parts it was given."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def tick(self) -> None:
+        """Start what is due, and move on what has stood still."""
+        start_due(self.parts)
+        watch(self.parts)
+
+    def start(self, request: Request) -> Answer:
+        """POST /api/exports/{export}/runs"""
+        return runs.start(self.parts, request)
+
+    def show_run(self, request: Request) -> Answer:
+        """GET /api/runs/{export}/{run}"""
+        return runs.show(self.parts, request)
+
+    def health(self) -> Answer:
+        """GET /api/health"""
+        return health.check(self.parts)
+
+    def move_run(self, body: bytes) -> None:
+        """Plan a run, let it wait for its turn, or finish it."""
+        move_run(self.parts, RunMessage.model_validate_json(body))
+
+    def send_batch(self, body: bytes) -> None:
+        """Make the next request of a batch."""
+        send_batch(self.parts, BatchMessage.model_validate_json(body))
+
+    def poll_batch(self, body: bytes) -> None:
+        """Ask for the import job of a batch."""
+        poll_batch(self.parts, PollMessage.model_validate_json(body))
+
+    def abandon_run(self, body: bytes) -> None:
+        """End a run whose message was poisoned."""
+        abandon_run(self.parts, RunMessage.model_validate_json(body))
+
+    def abandon_send(self, body: bytes) -> None:
+        """End a batch whose send message was poisoned."""
+        abandon_batch(self.parts, BatchMessage.model_validate_json(body))
+
+    def abandon_poll(self, body: bytes) -> None:
+        """End a batch whose poll message was poisoned."""
+        abandon_batch(self.parts, PollMessage.model_validate_json(body))

@@ -1,0 +1,48 @@
+"""What the use cases work with. `bootstrap` fills it with Azure and the real providers, tests with in-memory parts."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from exporters.model.connection import Connection
+from exporters.providers.base import Provider
+from exporters.storage.blobs import BlobStore
+from exporters.storage.documents import Documents
+from exporters.storage.queues import Queues
+from exporters.storage.secrets import Secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueNames:
+    """Names of the three queues, as settings give them."""
+
+    plan: str
+    batch: str
+    poll: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Stores, queues, secrets, providers and the clock."""
+
+    state: BlobStore  #: documents, staging, ledgers
+    segments: BlobStore  #: read only
+    queues: Queues
+    queue_names: QueueNames
+    secrets: Secrets
+    connect: Callable[[Connection, SecretStr], Provider]  #: raises ConfigError for an unknown provider
+    facts: Callable[[Connection], type[Provider]]  #: what a provider's file declares; raises as `connect`
+    now: Callable[[], datetime]  #: aware, UTC
+    jitter: Callable[[], float]  #: 0 to 1
+    settle: timedelta  #: a snapshot counts as complete when nothing in it changed for this long
+    plan_memory_mb: int
+    plan_threads: int
+    heavy_work: threading.Lock = field(default_factory=threading.Lock)  #: held while a plan or a ledger is made
+
+    @property
+    def documents(self) -> Documents:
+        """The typed documents of the state container."""
+        return Documents(self.state)

@@ -1,0 +1,112 @@
+"""Every setting, read from the environment once. The README and `local.settings.sample.json` are checked against it."""
+
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Settings(BaseSettings):
+    """The app's settings. Descriptions are for the person who sets them."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, frozen=True)
+
+    storage_connection: SecretStr | None = Field(
+        default=None,
+        validation_alias="AzureWebJobsStorage",
+        description="Connection string of Azurite. Never set in Azure: it would override the identity.",
+    )
+    storage_account: str | None = Field(
+        default=None,
+        validation_alias="AzureWebJobsStorage__accountName",
+        description="Storage account of the host; its queues carry the work.",
+    )
+    segments_account: str | None = Field(
+        default=None,
+        validation_alias="SEGMENTS_ACCOUNT_NAME",
+        description="Storage account of the segments, if it is another one. Read only.",
+    )
+    state_account: str | None = Field(
+        default=None,
+        validation_alias="STATE_ACCOUNT_NAME",
+        description="Storage account of the run state, if it is another one.",
+    )
+    storage_suffix: str = Field(
+        default="core.windows.net",
+        validation_alias="STORAGE_SUFFIX",
+        description="Domain of storage accounts; another one in sovereign clouds.",
+    )
+    client_id: str | None = Field(
+        default=None, validation_alias="AZURE_CLIENT_ID", description="Client id of the user-assigned identity."
+    )
+    segments_container: str = Field(
+        default="segments", validation_alias="SEGMENTS_CONTAINER", description="Container that the segments lie in."
+    )
+    state_container: str = Field(
+        default="exporter-state",
+        validation_alias="STATE_CONTAINER",
+        description="Private container of connections, exports, runs, ledgers and staged batches.",
+    )
+    plan_queue: str = Field(
+        default="plan-runs", validation_alias="PLAN_QUEUE", description="Queue of runs that can be moved on."
+    )
+    batch_queue: str = Field(
+        default="send-batches", validation_alias="BATCH_QUEUE", description="Queue of batches to send."
+    )
+    poll_queue: str = Field(
+        default="poll-jobs", validation_alias="POLL_QUEUE", description="Queue of import jobs to ask for."
+    )
+    tick_schedule: str = Field(
+        default="0 * * * * *",
+        validation_alias="TICK_SCHEDULE",
+        description="When the timer looks for what is due: NCRONTAB with seconds, in UTC. Every minute by default.",
+    )
+    vault_url: str = Field(
+        validation_alias="KEY_VAULT_URL", description="Address of the Key Vault that holds the providers' API keys."
+    )
+    sendgrid_url: str = Field(
+        default="https://api.sendgrid.com",
+        validation_alias="SENDGRID_URL",
+        description="SendGrid's address: the global one, https://api.eu.sendgrid.com, or a sandbox on this machine.",
+    )
+    brevo_url: str = Field(
+        default="https://api.brevo.com",
+        validation_alias="BREVO_URL",
+        description="Brevo's address, or a sandbox on this machine.",
+    )
+    snapshot_settle_s: float = Field(
+        default=60.0,
+        ge=0,
+        validation_alias="SNAPSHOT_SETTLE_SECONDS",
+        description="A snapshot counts as complete when nothing in it has changed for so many seconds.",
+    )
+    plan_memory_mb: int = Field(
+        default=256,
+        ge=64,
+        validation_alias="PLAN_MEMORY_MB",
+        description="Memory that planning may use for data, in MB; the rest goes to disk.",
+    )
+    plan_threads: int = Field(
+        default=2, ge=1, le=16, validation_alias="PLAN_THREADS", description="Threads that planning may use."
+    )
+    local_mode: bool = Field(
+        default=False,
+        validation_alias="LOCAL_MODE",
+        description="On for the cloud on one machine: no sign-in, and the vault sandbox. Refuses to start in Azure.",
+    )
+    azure_site: str | None = Field(
+        default=None, validation_alias="WEBSITE_SITE_NAME", description="Set by Azure; never set it yourself."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.local_mode and self.azure_site is not None:
+            raise ValueError("LOCAL_MODE must not be set in Azure: it turns sign-in off")
+        if self.local_mode and urlsplit(self.vault_url).hostname not in LOOPBACK:
+            raise ValueError("with LOCAL_MODE, KEY_VAULT_URL must be a vault sandbox on this machine")
+        if self.storage_connection is None and self.storage_account is None:
+            raise ValueError("set AzureWebJobsStorage__accountName (in Azure) or AzureWebJobsStorage (for Azurite)")
+        return self

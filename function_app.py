@@ -1,0 +1,92 @@
+"""The triggers of Segment Exporter, and nothing else: decode, call one use case, encode."""
+
+import threading
+from functools import cache
+
+import azure.functions as func
+
+from exporters.api.answers import Answer, Request
+from exporters.exporter import Exporter
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+STORAGE = "AzureWebJobsStorage"
+
+
+_building = threading.Lock()
+
+
+def exporter() -> Exporter:
+    """Wired on first use, so that importing this file needs no settings and no network; one for all threads."""
+    with _building:
+        return _build()
+
+
+@cache
+def _build() -> Exporter:
+    from exporters import bootstrap
+    from exporters.settings import Settings
+
+    return bootstrap.build(Settings())
+
+
+@app.timer_trigger(arg_name="timer", schedule="%TICK_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def tick(timer: func.TimerRequest) -> None:
+    exporter().tick()
+
+
+@app.route("exports/{export}/runs", methods=["POST"])
+def start_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().start(_request(req)))
+
+
+@app.route("runs/{export}/{run}", methods=["GET"])
+def show_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().show_run(_request(req)))
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().health())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%PLAN_QUEUE%", connection=STORAGE)
+def move_run(message: func.QueueMessage) -> None:
+    exporter().move_run(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%BATCH_QUEUE%", connection=STORAGE)
+def send_batch(message: func.QueueMessage) -> None:
+    exporter().send_batch(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%POLL_QUEUE%", connection=STORAGE)
+def poll_batch(message: func.QueueMessage) -> None:
+    exporter().poll_batch(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%PLAN_QUEUE%-poison", connection=STORAGE)
+def abandon_run(message: func.QueueMessage) -> None:
+    exporter().abandon_run(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%BATCH_QUEUE%-poison", connection=STORAGE)
+def abandon_send(message: func.QueueMessage) -> None:
+    exporter().abandon_send(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%POLL_QUEUE%-poison", connection=STORAGE)
+def abandon_poll(message: func.QueueMessage) -> None:
+    exporter().abandon_poll(message.get_body())
+
+
+def _request(req: func.HttpRequest) -> Request:
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    return Request(route=dict(req.route_params), headers=headers, body=req.get_body())
+
+
+def _response(answer: Answer) -> func.HttpResponse:
+    headers = dict(answer.headers)
+    return func.HttpResponse(
+        answer.body, status_code=answer.status, mimetype=headers.pop("Content-Type"), headers=headers
+    )

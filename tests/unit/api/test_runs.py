@@ -1,0 +1,132 @@
+"""What a caller over HTTP gets."""
+
+import json
+
+import pytest
+
+from exporters.api.answers import Request
+from tests.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.people(3)
+    return world
+
+
+def problem(answer) -> tuple[int, str]:
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = json.loads(answer.body)
+    assert body["status"] == answer.status
+    return answer.status, body["type"].removeprefix("urn:segment-exporter:problem:")
+
+
+def test_a_start_answers_where_the_run_is_and_when_to_look(world):
+    answer = world.start()
+
+    assert answer.status == 202
+    assert answer.headers["Location"] == f"/api/runs/newsletter/{world.run_id(answer)}"
+    assert answer.headers["Retry-After"] == "5"
+    assert json.loads(answer.body)["status"] == "queued"
+
+
+@pytest.mark.parametrize("export", ["unknown", "../config", "Newsletter", ""])
+def test_an_unknown_export_is_not_found(world, export):
+    assert problem(world.start(export)) == (404, "no-such-export")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"full": "yes"}', b'{"fulll": true}', b"\xff"])
+def test_a_body_that_cannot_be_used_is_refused(world, body):
+    assert problem(world.start(body=body)) == (422, "request-body")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ключ"])
+def test_an_unusable_idempotency_key_is_refused(world, key):
+    assert problem(world.start(key=key)) == (422, "idempotency-key")
+
+
+def test_a_key_that_was_used_for_another_request_is_refused(world):
+    world.start(key="k")
+
+    assert problem(world.start(key="k", body=b'{"full": true}')) == (422, "idempotency-key")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"connection": "missing"}, "missing"),
+        ({"segments": []}, "segments"),
+        ({"mapping": {}}, "mapping.email"),
+        ({"schedule": {"cron": "often"}}, "schedule"),
+    ],
+)
+def test_an_export_that_cannot_run_says_why(world, change, named):
+    world.export(**change)
+
+    answer = world.start()
+
+    assert problem(answer) == (422, "export-unusable")
+    assert named in json.loads(answer.body)["detail"]
+
+
+def test_an_unknown_provider_is_named_before_anything_starts(world):
+    world.connection(provider="mailpigeon")
+
+    answer = world.start()
+
+    assert problem(answer) == (422, "export-unusable")
+    assert "mailpigeon" in json.loads(answer.body)["detail"]
+
+
+@pytest.mark.parametrize("run", ["79738877939999999-00000000", "../../config", "x"])
+def test_an_unknown_run_is_not_found(world, run):
+    answer = world.exporter.show_run(Request(route={"export": "newsletter", "run": run}))
+
+    assert problem(answer) == (404, "no-such-run")
+
+
+def test_a_run_at_work_shows_how_far_it_is(world):
+    world.people(10)
+    answer = world.start()
+    while world.show(answer)["batches_ended"] < 2:
+        world.time = max(world.time, world.queues.next_due())
+        world.deliver(*world.queues.due())
+
+    run = world.show(answer)
+
+    assert (run["status"], run["step"]) == ("processing", "sending")
+    assert (run["batches"], run["batches_ended"]) == (3, 2)
+    assert run["sums"]["delivered"] == 8
+
+
+def test_a_run_shows_until_when_the_provider_wants_it_to_wait(world):
+    answer = world.start()
+    world.deliver(*world.queues.due())
+    world.account.not_before_s = 50.0
+    world.deliver(*world.queues.due())
+
+    assert world.show(answer)["waiting_until"] is not None
+
+
+def test_a_run_names_reasons_with_sentence_remedy_and_place(world):
+    world.segment("EMail,FirstName\na@x.example,A\nnope,B\n")
+
+    run = world.export_now()
+
+    (reject,) = run["rejects"]
+    assert (reject["kind"], reject["reason"], reject["column"], reject["count"]) == (
+        "invalid",
+        "email_malformed",
+        "EMail",
+        1,
+    )
+    assert (reject["segment"], reject["part"], reject["line"]) == ("VIP", "VIP.csv", 3)
+    assert reject["sentence"]
+    assert reject["remedy"]
+
+
+def test_health_is_anonymous_and_tells_only_that_all_is_well(world):
+    answer = world.exporter.health()
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})

@@ -1,0 +1,56 @@
+"""The watch brings back what was lost."""
+
+import pytest
+
+from tests.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.people(8)
+    return world
+
+
+def lose_messages(world: World) -> None:
+    world.pass_time(hours=1)
+    while world.queues.due() is not None:
+        pass
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_a_run_whose_messages_were_all_lost_ends_all_the_same(world, steps):
+    answer = world.start()
+    for _ in range(steps):
+        world.time = max(world.time, world.queues.next_due())
+        world.deliver(*world.queues.due())
+    lose_messages(world)
+
+    for _ in range(6):
+        world.pass_time(minutes=20)
+        world.exporter.tick()
+        world.pump()
+
+    assert world.show(answer)["status"] == "successful"
+    assert len(world.account.contacts) == 8
+
+
+def test_a_run_at_work_is_left_alone(world):
+    world.start()
+    world.deliver(*world.queues.due())
+    before = len(world.queues._messages)
+
+    world.exporter.tick()
+
+    assert len(world.queues._messages) == before
+
+
+def test_a_start_that_died_before_its_document_is_completed(world):
+    answer = world.start()
+    world.state.delete(next(blob.name for blob in world.state.list("runs/")))
+    lose_messages(world)
+
+    world.exporter.tick()
+    world.pump()
+
+    assert world.show(answer)["status"] == "successful"

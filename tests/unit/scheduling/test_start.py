@@ -1,0 +1,159 @@
+"""A cause starts one run, an export has one run at work."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from exporters.model.run import ExportState
+from exporters.scheduling import start
+from exporters.storage import paths
+from tests.world import START, World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.people(3)
+    return world
+
+
+def runs(world: World) -> list[str]:
+    return [blob.name for blob in world.state.list("runs/") if blob.name.endswith("run.json")]
+
+
+def state(world: World) -> ExportState:
+    return world.parts.documents.read(ExportState, paths.export_state("newsletter")).value
+
+
+def schedule(world: World, cron: str = "0 6 * * *") -> None:
+    world.time = START - timedelta(hours=2)
+    world.export(schedule={"cron": cron, "time_zone": "UTC"})
+    world.time = START
+
+
+def test_a_timer_that_fires_often_starts_an_occurrence_once(world):
+    schedule(world)
+
+    for _ in range(3):
+        world.exporter.tick()
+        world.pump()
+        world.pass_time(seconds=20)
+
+    assert len(runs(world)) == 1
+    assert len(world.account.contacts) == 3
+
+
+def test_the_next_occurrence_starts_the_next_run(world):
+    schedule(world)
+    world.exporter.tick()
+    world.pump()
+    world.time = START + timedelta(days=1, seconds=30)
+
+    world.exporter.tick()
+
+    assert len(runs(world)) == 2
+
+
+def test_an_occurrence_from_before_the_export_was_written_starts_nothing(world):
+    world.time = START + timedelta(minutes=5)
+    world.export(schedule={"cron": "0 6 * * *"})
+
+    world.exporter.tick()
+
+    assert runs(world) == []
+
+
+def test_an_occurrence_that_finds_a_run_at_work_is_noted_and_not_made_up(world):
+    schedule(world)
+    world.start()
+
+    world.exporter.tick()
+    world.pump()
+    world.exporter.tick()
+
+    assert len(runs(world)) == 1
+    assert state(world).occurrence == START
+    assert "was still at work" in state(world).occurrence_skipped
+
+
+def test_one_broken_export_does_not_keep_the_others_from_starting(world):
+    schedule(world)
+    world.time = START - timedelta(hours=2)
+    world.state.put(paths.export("broken"), b"{")
+    world.export(id="another", connection="missing", schedule={"cron": "0 6 * * *"})
+    world.time = START
+
+    world.exporter.tick()
+    world.exporter.tick()
+
+    assert len(runs(world)) == 1
+    other = world.parts.documents.read(ExportState, paths.export_state("another")).value
+    assert "does not exist" in other.occurrence_skipped
+
+
+def test_a_repeated_idempotency_key_answers_the_same_run(world):
+    first = world.start(key="nightly-7")
+    while_at_work = world.start(key="nightly-7")
+    world.pump()
+    after_its_end = world.start(key="nightly-7")
+
+    assert {first.status, while_at_work.status, after_its_end.status} == {202}
+    assert len({world.run_id(answer) for answer in (first, while_at_work, after_its_end)}) == 1
+    assert len(runs(world)) == 1
+
+
+def test_a_second_start_names_the_run_at_work(world):
+    first = world.start()
+
+    second = world.start()
+
+    assert second.status == 409
+    assert second.headers["Location"] == first.headers["Location"]
+    assert json.loads(second.body)["run"] == first.headers["Location"]
+
+
+def test_a_run_that_ended_without_saying_so_does_not_block_the_export(world):
+    answer = world.start()
+    world.pump()
+    active = {"run": world.run_id(answer), "trigger": "on demand", "since": START.isoformat()}
+    stuck = state(world).model_dump(mode="json") | {"active": active, "ledger": None, "ledger_target": ""}
+    world.state.put(paths.export_state("newsletter"), json.dumps(stuck).encode())
+
+    again = world.start()
+
+    assert again.status == 202
+    assert state(world).ledger == world.run_id(answer)
+
+
+def test_a_start_that_died_after_the_claim_is_completed_by_the_same_key(world):
+    world.start(key="once")
+    world.state.delete(runs(world)[0])
+    while world.queues.due():
+        pass
+
+    answer = world.start(key="once")
+    world.pump()
+
+    assert world.show(answer)["status"] == "successful"
+
+
+def test_an_export_remembers_a_bounded_number_of_keys(world):
+    for number in range(start.KEYS_KEPT + 5):
+        world.start(key=f"key-{number}")
+        active = state(world).active
+        ended = state(world).model_copy(update={"active": None})
+        assert active is not None
+        world.state.put(paths.export_state("newsletter"), ended.model_dump_json().encode())
+
+    assert len(state(world).keys) == start.KEYS_KEPT
+
+
+def test_run_ids_sort_newest_first(world):
+    ids = []
+    for _ in range(3):
+        ids.append(world.run_id(world.start()))
+        world.pump()
+        world.pass_time(seconds=1)
+
+    assert ids == sorted(ids, reverse=True)
