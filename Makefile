@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AZURITE := infra/local/node_modules/.package-lock.json
 
-.PHONY: help install start demo test check bench lock clean
+.PHONY: help install start demo test check bench lock python clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -50,5 +50,8 @@ lock: $(READY) ## pin every dependency anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt $(if $(UPGRADE),--upgrade)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --constraint requirements.txt --group dev -o requirements-dev.txt $(if $(UPGRADE),--upgrade)
 
+python: ## print the Python that the other targets use
+	@echo $(PYTHON)
+
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .local infra/local/node_modules
+	rm -rf .venv* .local infra/local/node_modules

@@ -1,0 +1,1 @@
+"""Infrastructure: what the app runs on, in Azure and on one machine."""

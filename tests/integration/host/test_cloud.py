@@ -1,0 +1,95 @@
+"""The whole cloud, with the real app."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+import requests
+from azure.keyvault.secrets import SecretClient
+
+from exporters.bootstrap import LocalCredential
+from infra.local.cloud import LocalCloud
+from infra.local.hosts import HostKind
+from infra.local.processes import StartError
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    with LocalCloud(hosts=2, logs=tmp_path_factory.mktemp("logs")) as cloud:
+        yield cloud
+
+
+def eventually(condition: Callable[[], object], *, within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def is_well(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/api/health", timeout=10).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_each_host_serves_the_app(cloud):
+    assert [is_well(url) for url in cloud.host_urls] == [True, True]
+
+
+def test_the_api_wants_the_key(cloud):
+    address = f"{cloud.api_url}/exports/none/runs"
+    assert requests.post(address, timeout=10).status_code == 401
+    assert requests.post(address, headers={"x-functions-key": cloud.function_key}, timeout=10).status_code == 404
+
+
+def test_containers_and_queues_with_their_poison_twins_are_there(cloud):
+    assert {container.name for container in cloud.blobs.list_containers()} >= {"segments", "exporter-state"}
+    queues = {"plan-runs", "send-batches", "poll-jobs"}
+    assert {queue.name for queue in cloud.queues.list_queues()} == queues | {f"{name}-poison" for name in queues}
+
+
+def test_the_vault_holds_the_keys_that_the_sandboxes_accept(cloud):
+    vault = SecretClient(
+        cloud.vault_url, LocalCredential(), verify_challenge_resource=False, connection_verify=cloud.vault_certificate
+    )
+    with vault:
+        assert vault.get_secret("sendgrid-api-key").value == cloud.sendgrid_key
+        assert vault.get_secret("brevo-api-key").value == cloud.brevo_key
+    sendgrid = requests.get(
+        f"{cloud.sendgrid_url}/v3/marketing/lists",
+        headers={"Authorization": f"Bearer {cloud.sendgrid_key}"},
+        timeout=10,
+    )
+    brevo = requests.get(f"{cloud.brevo_url}/v3/contacts/lists", headers={"api-key": cloud.brevo_key}, timeout=10)
+    assert (sendgrid.status_code, brevo.status_code) == (200, 200)
+
+
+def test_a_host_that_is_killed_is_started_again_at_its_address(cloud):
+    url, old = cloud.host_urls[0], cloud.host_pids[0]
+    os.kill(old, signal.SIGKILL)
+    assert eventually(lambda: cloud.host_pids[0] != old and is_well(url))
+
+
+def test_nothing_is_left_when_the_cloud_ends(tmp_path):
+    before = {child.pid for child in psutil.Process().children()}
+    with LocalCloud(logs=tmp_path) as cloud:
+        started = [child for child in psutil.Process().children() if child.pid not in before]
+        commands = "\n".join(" ".join(child.cmdline()) for child in started)
+        for part in ("azurite.js", "sandbox.sendgrid", "sandbox.brevo", "sandbox.key_vault", "infra.local.host"):
+            assert part in commands
+        url = cloud.host_urls[0]
+    assert not is_well(url)
+    assert [child.pid for child in started if psutil.pid_exists(child.pid)] == []
+
+
+@pytest.mark.skipif(shutil.which("func") is not None, reason="Core Tools are installed here")
+def test_without_core_tools_the_message_says_where_to_get_them(tmp_path):
+    with pytest.raises(StartError, match="Core Tools"), LocalCloud(host=HostKind.FUNC, logs=tmp_path):
+        pass

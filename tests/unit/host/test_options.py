@@ -1,0 +1,40 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra.local.host.options import HostOptions
+
+APP = Path(__file__).parents[3]
+
+
+def read(tmp_path: Path, text: str) -> HostOptions:
+    path = tmp_path / "host.json"
+    path.write_text(text)
+    return HostOptions.read(path)
+
+
+def test_durations_are_read_as_hours_minutes_seconds(tmp_path):
+    options = read(tmp_path, '{"version": "2.0", "extensions": {"queues": {"visibilityTimeout": "00:00:30"}}}')
+    assert options.extensions.queues.visibility_timeout == timedelta(seconds=30)
+
+
+def test_what_host_json_leaves_out_is_as_in_the_real_host(tmp_path):
+    options = read(tmp_path, '{"version": "2.0"}')
+    assert options.function_timeout == timedelta(minutes=30)
+    assert options.extensions.http.route_prefix == "api"
+    assert options.extensions.queues.batch_size == 16
+    assert options.extensions.queues.max_dequeue_count == 5
+    assert options.extensions.queues.visibility_timeout == timedelta(0)
+
+
+@pytest.mark.parametrize("queues", ['{"batchSize": 33}', '{"maxDequeueCount": 0}', '{"visibilityTimeout": "soon"}'])
+def test_a_value_that_the_real_host_refuses_is_refused(tmp_path, queues):
+    with pytest.raises(ValidationError):
+        read(tmp_path, f'{{"version": "2.0", "extensions": {{"queues": {queues}}}}}')
+
+
+def test_the_app_lets_run_at_most_as_many_messages_of_a_queue_as_it_has_threads():
+    queues = HostOptions.read(APP / "host.json").extensions.queues
+    assert queues.batch_size + queues.new_batch_threshold == 8
