@@ -1,0 +1,83 @@
+"""Settings: what code reads, what the sample shows and what the README says are one list."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from exporters.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+#: Read by the host or by Microsoft's libraries, not by our code.
+OF_THE_PLATFORM = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT"}
+#: Set by Azure.
+BY_AZURE = {"WEBSITE_SITE_NAME"}
+LOCAL = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "KEY_VAULT_URL": "https://127.0.0.1:8443",
+    "LOCAL_MODE": "true",
+}
+
+
+def names() -> set[str]:
+    return {str(field.validation_alias) for field in Settings.model_fields.values()} - BY_AZURE
+
+
+def settings(monkeypatch, values: dict[str, str]) -> Settings:
+    for name in names() | BY_AZURE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+def test_the_sample_holds_every_setting_and_no_other():
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+
+    assert set(sample) == names() | OF_THE_PLATFORM
+
+
+def test_the_sample_can_be_used_as_it_is(monkeypatch):
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+
+    assert settings(monkeypatch, sample).storage_account is None
+
+
+def test_the_readme_s_table_names_every_setting_and_its_default():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
+
+    assert set(rows) == names() | OF_THE_PLATFORM
+    for field in Settings.model_fields.values():
+        name = str(field.validation_alias)
+        if name in rows and field.default not in {None, False} and not field.is_required():
+            assert rows[name].strip("`") == str(field.default).removesuffix(".0"), name
+
+
+def test_each_setting_is_described():
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_local_mode_refuses_to_start_in_azure(monkeypatch):
+    with pytest.raises(ValidationError, match="must not be set in Azure"):
+        settings(monkeypatch, LOCAL | {"WEBSITE_SITE_NAME": "exporter"})
+
+
+def test_local_mode_takes_only_a_vault_on_this_machine(monkeypatch):
+    with pytest.raises(ValidationError, match="on this machine"):
+        settings(monkeypatch, LOCAL | {"KEY_VAULT_URL": "https://example.vault.azure.net"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage"),
+        ({"KEY_VAULT_URL": ""}, "KEY_VAULT_URL"),
+        ({"PLAN_MEMORY_MB": "lots"}, "PLAN_MEMORY_MB"),
+        ({"PLAN_THREADS": "0"}, "PLAN_THREADS"),
+    ],
+)
+def test_a_missing_or_unreadable_setting_is_named(monkeypatch, changes, named):
+    with pytest.raises(ValidationError, match=named):
+        settings(monkeypatch, LOCAL | changes)
