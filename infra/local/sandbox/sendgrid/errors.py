@@ -1,0 +1,19 @@
+"""Errors in SendGrid's words.
+
+https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/errors
+"""
+
+from infra.local.sandbox.sandbox import RefusedError
+from infra.local.sandbox.server import Reply
+
+
+def error(status: int, message: str, field: str | None = None) -> Reply:
+    return Reply.json({"errors": [{"field": field, "message": message}]}, status)
+
+
+def refused(status: int, message: str, field: str | None = None) -> RefusedError:
+    return RefusedError(error(status, message, field))
+
+
+def not_found() -> RefusedError:
+    return refused(404, "not found")

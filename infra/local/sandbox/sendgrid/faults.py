@@ -1,0 +1,37 @@
+"""What can be set on the SendGrid sandbox. Defaults are documented behaviour, or the stricter reading of it."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from infra.local.sandbox.faults import ImportFaults
+
+
+class OverLong(StrEnum):
+    """What becomes of a value longer than its field. The contract gives the lengths and not the consequence."""
+
+    ROW_ERROR = "row_error"  #: the job refuses the contact
+    TRUNCATE = "truncate"
+    REJECT = "reject"  #: 400 for the whole request
+
+
+class SendGridFaults(ImportFaults):
+    """Faults of the SendGrid sandbox."""
+
+    scopes: tuple[str, ...] = ("mail.send", "marketing.read")  #: without one of `marketing.` its routes answer 403
+    block_after_4xx: PositiveInt | None = None  #: after so many answers of 4xx everything is 403
+    unknown_list_status: Literal[400, 404] = 404  #: of an upsert to a list that does not exist
+    name_all_bad_addresses: bool = True  #: a 400 names every malformed address, or only the first
+    over_long: OverLong = OverLong.ROW_ERROR
+    blank_erases: bool = False  #: an empty text erases what is stored, or is left out
+    iso_dates: bool = False  #: date fields take YYYY-MM-DD besides MM/DD/YYYY, or drop it silently
+    count_unchanged: bool = False  #: jobs count contacts that stayed the same as updated
+    field_delay_s: NonNegativeFloat = (
+        0.0  #: a new custom field is unknown to upserts for so long; about 5 s at the real one
+    )
+    contact_limit: NonNegativeInt | None = None  #: room of the plan; a job that would exceed it fails as a whole
+    rate_limit: PositiveInt = 600  #: requests per window and route
+    search_rate_limit: PositiveInt = 200  #: the same for look-ups
+    rate_window_s: PositiveFloat = 60.0
+    rate_reset: Literal["seconds", "epoch"] = "seconds"  #: what X-RateLimit-Reset holds; the vendor documents both

@@ -1,0 +1,336 @@
+"""What every provider must do, held against its sandbox. A provider without a sandbox fails here."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, ThrottledError, TransientError
+from exporters.model.export import Mapping
+from exporters.model.fields import ContactShape
+from exporters.providers import registry
+from exporters.providers.base import JobReport, JobState, Provider
+from exporters.providers.encode import encode
+from infra.local.sandbox.faults import ReportFile, TroubleKind
+from infra.local.sandbox.sandbox import Sandbox
+from tests.conformance.providers.accounts import (
+    ACCOUNTS,
+    FIELD,
+    LIST_NAME,
+    Account,
+    faults_of,
+    provider_of,
+    trouble,
+)
+
+MAPPING = Mapping(email="EMail", first_name="First", custom={FIELD: "Level"})
+#: Far longer than any sandbox without delays takes.
+JOB_TIMEOUT_S = 30.0
+
+Found = TypeVar("Found")
+
+
+@pytest.fixture(scope="module", params=sorted(registry.PROVIDERS))
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[str, Sandbox[Any]]]:
+    opened, _ = ACCOUNTS[request.param]
+    with opened() as sandbox:
+        yield request.param, sandbox
+
+
+@pytest.fixture
+def account(running: tuple[str, Sandbox[Any]]) -> Account:
+    name, sandbox = running
+    sandbox.reset()
+    _, account = ACCOUNTS[name]
+    return account(sandbox)
+
+
+@pytest.fixture
+def provider(account: Account) -> Provider:
+    return provider_of(account)
+
+
+@pytest.fixture
+def shape(account: Account, provider: Provider) -> ContactShape:
+    return provider.check_access(account.list_id, MAPPING).shape
+
+
+def contact(shape: ContactShape, email: str, first_name: str = "", level: str = "") -> bytes:
+    first, custom = shape.fields
+    return encode(shape, email, {first.path: first_name, custom.path: level})
+
+
+def bare(count: int) -> list[bytes]:
+    return [f'{{"email":"p{number}@example.com"}}'.encode() for number in range(count)]
+
+
+def waited_for(condition: Callable[[], Found | None]) -> Found:
+    """What the condition answers once it holds. Asks less and less often: questions count against limits."""
+    deadline = time.monotonic() + JOB_TIMEOUT_S
+    pause_s = 0.02
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(pause_s)
+        pause_s *= 1.5
+    return found
+
+
+def ended(provider: Provider, job_id: str) -> JobReport:
+    """The report of a job once it has ended. The sandbox adds no delay of its own."""
+
+    def report() -> JobReport | None:
+        report = provider.poll(job_id)
+        return None if report.state is JobState.PENDING else report
+
+    return waited_for(report)
+
+
+def delivered(provider: Provider, account: Account, contacts: list[bytes]) -> JobReport:
+    return ended(provider, provider.submit(account.list_id, contacts))
+
+
+def submitted(provider: Provider, account: Account, contacts: list[bytes]) -> tuple[str, dict[int, str]]:
+    """The job that imports the contacts, and the rows that had to be taken out of the request for it."""
+    try:
+        return provider.submit(account.list_id, contacts), {}
+    except RefusedError as error:
+        rows = error.rows
+    kept = [item for row, item in enumerate(contacts) if row not in rows]
+    return provider.submit(account.list_id, kept), rows
+
+
+def values(contact: bytes) -> dict[str, Any]:
+    value = json.loads(contact)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_every_provider_has_a_sandbox() -> None:
+    assert set(ACCOUNTS) == set(registry.PROVIDERS)
+
+
+class TestAccess:
+    def test_list_key_and_fields_are_proved_without_writing(self, account: Account, provider: Provider) -> None:
+        access = provider.check_access(account.list_id, MAPPING)
+        assert (access.list_name, access.list_count) == (LIST_NAME, 0)
+        assert [field.column for field in access.shape.fields] == ["First", "Level"]
+        assert access.shape.email.column == "EMail"
+        assert account.stored() == {}
+
+    def test_an_unknown_list_is_a_setting_to_change(self, account: Account, provider: Provider) -> None:
+        with pytest.raises(ConfigError, match="the list does not exist"):
+            provider.check_access(account.unknown_list_id, MAPPING)
+
+    def test_what_cannot_be_a_list_id_is_a_setting_to_change(self, provider: Provider) -> None:
+        with pytest.raises(ConfigError, match='"newsletter" is not the id of'):
+            provider.check_access("newsletter", MAPPING)
+
+    def test_an_unknown_field_is_named_beside_those_that_exist(self, account: Account, provider: Provider) -> None:
+        with pytest.raises(ConfigError, match=r"(?i)Teir.*did you mean .Tier.*there: .*Tier"):
+            provider.check_access(account.list_id, Mapping(email="EMail", custom={"Teir": "Level"}))
+
+    def test_a_wrong_key_is_refused_without_being_quoted(self, account: Account) -> None:
+        with pytest.raises(AccessError, match="key") as caught:
+            provider_of(account, "wrong-key").check_access(account.list_id, MAPPING)
+        assert "wrong-key" not in str(caught.value)
+
+    def test_a_key_that_is_taken_away_stops_imports_and_questions_too(
+        self, account: Account, provider: Provider
+    ) -> None:
+        faults_of(account).unauthorized = True
+        with pytest.raises(AccessError):
+            provider.submit(account.list_id, bare(1))
+        with pytest.raises(AccessError):
+            provider.poll("1")
+
+
+class TestImport:
+    def test_contacts_are_on_the_list_as_they_were_encoded_when_their_job_has_ended(
+        self, account: Account, provider: Provider, shape: ContactShape
+    ) -> None:
+        contacts = [
+            contact(shape, "ann@example.com", 'Ana "Žižek" \\ \u2028', "gold"),
+            contact(shape, "bo@example.com"),
+            contact(shape, "cy@example.com", "李", ""),
+        ]
+        report = delivered(provider, account, contacts)
+        assert (report.state, list(report.refusals), report.report_missing) == (JobState.DONE, [], False)
+        assert not report.errored
+        assert account.stored() == {values(item)["email"]: values(item) for item in contacts}
+
+    def test_a_second_import_of_the_same_contacts_changes_nothing(
+        self, account: Account, provider: Provider, shape: ContactShape
+    ) -> None:
+        contacts = [contact(shape, "ann@example.com", "Ann", "gold")]
+        delivered(provider, account, contacts)
+        once = account.stored()
+        delivered(provider, account, contacts)
+        assert account.stored() == once
+
+    def test_values_that_are_left_out_stay_as_they_were(
+        self, account: Account, provider: Provider, shape: ContactShape
+    ) -> None:
+        delivered(provider, account, [contact(shape, "ann@example.com", "Ann", "gold")])
+        delivered(provider, account, [contact(shape, "ann@example.com", "", "silver")])
+        expected = values(contact(shape, "ann@example.com", "Ann", "silver"))
+        assert account.stored() == {"ann@example.com": expected}
+
+    def test_someone_who_unsubscribed_stays_unsubscribed(
+        self, account: Account, provider: Provider, shape: ContactShape
+    ) -> None:
+        contacts = [contact(shape, "ann@example.com", "Ann", "gold")]
+        delivered(provider, account, contacts)
+        account.opt_out("ann@example.com")
+        delivered(provider, account, contacts)
+        assert account.opted_out("ann@example.com")
+
+    def test_a_bad_address_costs_nobody_else_their_delivery(self, account: Account, provider: Provider) -> None:
+        contacts = [*bare(2), b'{"email":"not an address"}', *bare(4)[2:]]
+        job, refused_at_once = submitted(provider, account, contacts)
+        report = ended(provider, job)
+        assert report.state is JobState.DONE
+        assert list(refused_at_once) == [2] or [refusal.email for refusal in report.refusals] == ["not an address"]
+        assert not any("not an address" in words for words in refused_at_once.values())
+        assert set(account.stored()) == {f"p{number}@example.com" for number in range(4)}
+
+    def test_a_request_without_any_good_address_is_refused(self, account: Account, provider: Provider) -> None:
+        with pytest.raises(RefusedError):
+            provider.submit(account.list_id, [b'{"email":"not an address"}'])
+
+    def test_an_import_to_a_list_that_is_gone_is_a_setting_to_change(
+        self, account: Account, provider: Provider
+    ) -> None:
+        with pytest.raises(ConfigError, match="list"):
+            provider.submit(account.unknown_list_id, bare(1))
+
+
+class TestLimits:
+    def test_a_request_filled_to_the_last_byte_is_taken(self, account: Account, provider: Provider) -> None:
+        envelope = provider.envelope(account.list_id)
+        # One contact with a key that no provider knows, for the bytes that the rest of the request leaves.
+        head, tail = b'{"email":"ann@example.com","filling":"', b'"}'
+        around = len(envelope.head) + len(head) + len(tail) + len(envelope.tail)
+        filling = b"x" * (provider.limits.max_body_bytes - around)
+        report = delivered(provider, account, [head + filling + tail])
+        assert (report.state, set(account.stored())) == (JobState.DONE, {"ann@example.com"})
+
+    def test_a_request_filled_to_the_last_contact_is_taken(self, account: Account, provider: Provider) -> None:
+        report = delivered(provider, account, bare(provider.limits.max_contacts))
+        assert (report.state, list(report.refusals)) == (JobState.DONE, [])
+
+    def test_a_request_that_is_too_large_says_so(self, account: Account, provider: Provider) -> None:
+        trouble(account, TroubleKind.HTML_ERROR, status=413)
+        with pytest.raises(RefusedError) as caught:
+            provider.submit(account.list_id, bare(2))
+        assert caught.value.too_large
+
+
+class TestReports:
+    @pytest.mark.parametrize("kind", [ReportFile.CSV, ReportFile.GZIP])
+    def test_contacts_that_a_job_refuses_are_named_with_a_reason(
+        self, account: Account, provider: Provider, kind: ReportFile
+    ) -> None:
+        faults_of(account).report_file = kind
+        faults_of(account).refuse_emails = frozenset({"p1@example.com", "p3@example.com"})
+        report = delivered(provider, account, bare(5))
+        assert report.state is JobState.DONE
+        assert {refusal.email for refusal in report.refusals} == {"p1@example.com", "p3@example.com"}
+        assert all(refusal.words for refusal in report.refusals)
+        assert (report.errored, report.report_missing) == (2, False)
+        assert set(account.stored()) == {"p0@example.com", "p2@example.com", "p4@example.com"}
+
+    @pytest.mark.parametrize("kind", [ReportFile.MISSING, ReportFile.HUGE, ReportFile.UNKNOWN_COLUMNS])
+    def test_errors_without_a_readable_report_are_never_taken_for_none(
+        self, account: Account, provider: Provider, kind: ReportFile
+    ) -> None:
+        faults_of(account).report_file = kind
+        faults_of(account).refuse_emails = frozenset({"p1@example.com"})
+        report = delivered(provider, account, bare(5))
+        assert report.state is JobState.DONE
+        assert not report.refusals
+        assert report.report_missing
+
+    def test_errors_that_are_counted_and_not_named_are_never_taken_for_none(
+        self, account: Account, provider: Provider
+    ) -> None:
+        account.count_errors_without_a_report()
+        faults_of(account).refuse_emails = frozenset({"p1@example.com"})
+        report = delivered(provider, account, bare(5))
+        assert (report.state, list(report.refusals), report.errored) == (JobState.DONE, [], 1)
+
+
+class TestTrouble:
+    @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.HTML_ERROR, TroubleKind.CUT_BEFORE])
+    def test_trouble_before_the_import_may_pass(self, account: Account, provider: Provider, kind: TroubleKind) -> None:
+        trouble(account, kind)
+        with pytest.raises(TransientError):
+            provider.submit(account.list_id, bare(2))
+        assert account.stored() == {}
+        delivered(provider, account, bare(2))
+        assert len(account.stored()) == 2
+
+    @pytest.mark.parametrize("kind", [TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
+    def test_a_lost_answer_is_no_verdict_and_sending_again_does_no_harm(
+        self, account: Account, provider: Provider, kind: TroubleKind
+    ) -> None:
+        trouble(account, kind)
+        with pytest.raises(TransientError):
+            provider.submit(account.list_id, bare(2))
+        waited_for(lambda: len(account.stored()) == 2 and account.is_idle())
+        assert delivered(provider, account, bare(2)).state is JobState.DONE
+        assert len(account.stored()) == 2
+
+    def test_too_many_requests_name_the_time_to_come_back(self, account: Account, provider: Provider) -> None:
+        trouble(account, TroubleKind.THROTTLE, reset_s=17)
+        with pytest.raises(ThrottledError) as caught:
+            provider.submit(account.list_id, bare(1))
+        assert 16 <= caught.value.wait_s <= 17
+        assert provider.not_before_s == caught.value.wait_s
+
+    def test_an_answer_that_uses_up_the_limit_asks_for_a_wait(self, account: Account, provider: Provider) -> None:
+        account.use_up_the_limit()
+        before = provider.not_before_s
+        provider.submit(account.list_id, bare(1))
+        after = provider.not_before_s
+        assert before is None
+        assert after is not None
+        assert after >= 1
+
+    def test_a_job_that_is_stuck_has_not_ended(self, account: Account, provider: Provider) -> None:
+        faults_of(account).stuck_jobs = 1
+        job = provider.submit(account.list_id, bare(1))
+        assert provider.poll(job) == JobReport(state=JobState.PENDING)
+
+    def test_a_job_that_nobody_knows_has_not_ended(self, provider: Provider) -> None:
+        assert provider.poll("999999") == JobReport(state=JobState.PENDING)
+
+    def test_errors_and_logs_hold_no_address_and_no_key(
+        self, account: Account, provider: Provider, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        texts = []
+        with caplog.at_level(logging.DEBUG):
+            for kind, status in [
+                *((TroubleKind.ERROR, status) for status in (400, 401, 403, 404, 413, 422, 500)),
+                (TroubleKind.HTML_ERROR, 502),
+                (TroubleKind.THROTTLE, 429),
+                (TroubleKind.TRUNCATED, 200),
+                (TroubleKind.CUT_AFTER, 200),
+            ]:
+                faults_of(account).next.clear()
+                trouble(account, kind, status=max(status, 400))
+                with pytest.raises(ExporterError) as caught:
+                    provider.submit(account.list_id, [b'{"email":"ann@example.com"}'])
+                texts.append(str(caught.value))
+        assert not any(secret in text for text in [*texts, caplog.text] for secret in ("ann@", account.key))
+
+
+class TestFacts:
+    def test_a_provider_declares_what_the_steps_need(self, provider: Provider) -> None:
+        assert provider.limits.max_contacts >= 1
+        assert provider.limits.max_body_bytes >= 100_000
+        assert provider.jobs_in_flight >= 1
+        assert provider.poll_delays_s
+        assert all(0 < delay <= provider.job_deadline_s for delay in provider.poll_delays_s)
