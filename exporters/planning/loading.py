@@ -9,20 +9,22 @@ import duckdb
 
 from exporters.model.fields import ContactShape
 from exporters.planning.database import literal
-from exporters.planning.values import UNTIDY, contact_json, json_members, json_value
+from exporters.planning.values import PADDED, UNTIDY, contact_json, json_members, json_value
 from exporters.segments.lines import BrokenLine, read_records
 from exporters.segments.reading import LocalPart
 from exporters.segments.text import MAX_LINE_BYTES
 
 #: Longest line that DuckDB reads. Written anew, quotes may double, and a line number stands in front.
 MAX_WRITTEN_BYTES = 2 * MAX_LINE_BYTES + 64
+#: Bytes of a file that one thread reads at a time. DuckDB's own 32 MB would give most parts to a single thread.
+READ_AT_ONCE = 4 * 1024 * 1024
 
 CREATE_TABLES = (
     # profiles: one row a profile, in the order of segments, parts and lines, so that rowid is that order.
     # `line` is NULL where every line of the part is a profile. `email` is NULL where the address is not settled; then
     # `address` holds it as it came (NULL if there is none), and `contact` only what follows the address.
     """CREATE TABLE profiles (
-        part INTEGER, line BIGINT, address VARCHAR, email VARCHAR, contact VARCHAR USING COMPRESSION zstd,
+        part INTEGER, line BIGINT, address VARCHAR, email VARCHAR, contact VARCHAR,
         bytes UINTEGER, fingerprint UBIGINT, omitted STRUCT(field INTEGER, value VARCHAR)[])""",
     # parts: `first_id` is the rowid of the part's first profile, `first_line` the line it stands on.
     "CREATE TABLE parts (part INTEGER, segment VARCHAR, name VARCHAR, first_id BIGINT, first_line BIGINT)",
@@ -143,8 +145,12 @@ def insert_profiles(table: _Table, shape: ContactShape) -> str:
     source = f"SELECT {table.line} AS line, {named} FROM {_csv(table)}"
     # NULs begin, end and divide the row, so that one expression sees the edges of every value.
     row = f"concat_ws(chr(0), '', {_each(raw)}, '')"
-    watched = f"SELECT *, NOT regexp_matches({row}, {literal(UNTIDY)}) AS tidy FROM ({source})"
-    values = _each(f"CASE WHEN tidy THEN raw{n} ELSE trimmed(raw{n}) END AS v{n}" for n in range(len(columns)))
+    edges = f"NOT regexp_matches({row}, {literal(UNTIDY)}) AS tidy, regexp_matches({row}, {literal(PADDED)}) AS padded"
+    watched = f"SELECT *, {edges} FROM ({source})"
+    values = _each(
+        f"CASE WHEN tidy THEN raw{n} WHEN padded THEN trimmed(raw{n}) ELSE nfc_normalize(raw{n}) END AS v{n}"
+        for n in range(len(columns))
+    )
     trimmed = f"SELECT line, tidy, {values} FROM ({watched})"
     value_of = {column: f"v{n}" for n, column in enumerate(columns)}
     encoded = _each(
@@ -182,7 +188,7 @@ def _csv(table: _Table) -> str:
     return f"""read_csv($path, auto_detect = false, columns = {{{columns}}},
         header = false, skip = {table.header_lines}, max_line_size = {MAX_WRITTEN_BYTES},
         delim = {literal(table.delimiter)}, quote = '"', escape = '"', strict_mode = true,
-        parallel = {not table.across_lines})"""
+        parallel = {not table.across_lines}, buffer_size = {READ_AT_ONCE})"""
 
 
 def _each(pieces: Iterable[str]) -> str:

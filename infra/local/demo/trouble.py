@@ -1,0 +1,5 @@
+"""How the demo fails."""
+
+
+class DemoFailedError(Exception):
+    """The demo cannot go on; the text says why."""
