@@ -169,8 +169,9 @@ class Brevo:
     #: Parallel imports get stuck.
     #: https://help.brevo.com/hc/de/articles/32331116133522-FAQs-What-are-the-best-practices-for-importing-contacts
     jobs_in_flight: ClassVar[int] = 1
-    #: One quick question, then one a minute: well inside the 100 an hour. https://developers.brevo.com/docs/api-limits
-    poll_delays_s: ClassVar[Sequence[float]] = (2.0, 60.0)
+    #: Quick questions for small imports, then one a minute: with one import at a time, inside the 100 an hour. When
+    #: they run low, `not_before_s` slows down. https://developers.brevo.com/docs/api-limits
+    poll_delays_s: ClassVar[Sequence[float]] = (2.0, 5.0, 15.0, 60.0)
     #: Ours: twice the 90 minutes that a million profiles may take.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     job_deadline_s: ClassVar[float] = 3 * 3600.0

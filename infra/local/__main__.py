@@ -8,20 +8,13 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-import requests
-
 from infra.local.cloud import LOGS, LocalCloud
 from infra.local.hosts import ROOT, HostKind
 from infra.local.processes import StartError
+from infra.local.sample.accounts import open_brevo, open_sendgrid
+from infra.local.sample.snapshot import write_sample
 
 PEOPLE = 300
-SEGMENT = "customers"
-MAPPING = {"email": "Email", "first_name": "First name", "last_name": "Last name", "city": "City"}
-#: Brevo knows no city of its own; its first and last name are attributes of every account.
-BREVO_MAPPING = {name: column for name, column in MAPPING.items() if name != "city"}
-FIRST_NAMES = ("Ana", "Björn", "Chiara", "Đuro", "Eleni", "Fatima", "Goran", "Hana")
-LAST_NAMES = ("Horvat", "Møller", "Rossi", "Yılmaz", "Nowak", "Okafor", "Šimić")
-CITIES = ("Zagreb", "København", "Milano", "İzmir", "Łódź")
 
 STARTED = """
 The cloud on this machine is up. Ctrl-C ends it; nothing is kept.
@@ -81,58 +74,11 @@ def _end(*_: object) -> NoReturn:
 
 def _furnish(cloud: LocalCloud) -> list[str]:
     """A segment, and an export of it to each provider; answers the exports' ids."""
-    cloud.segments.upload_blob(f"{SEGMENT}.csv", _sample_segment())
-    lists = {"sendgrid": _sendgrid_list(cloud), "brevo": _brevo_list(cloud)}
-    for provider, list_id in lists.items():
-        cloud.write_connection(
-            {
-                "id": provider,
-                "provider": provider,
-                "display_name": f"{provider} sandbox",
-                "secret": f"{provider}-api-key",
-            }
-        )
-        cloud.write_export(
-            {
-                "id": f"{SEGMENT}-to-{provider}",
-                "name": f"Customers to {provider}",
-                "connection": provider,
-                "segments": [SEGMENT],
-                "list_id": list_id,
-                "mapping": MAPPING if provider == "sendgrid" else BREVO_MAPPING,
-            }
-        )
-    return [f"{SEGMENT}-to-{provider}" for provider in lists]
-
-
-def _sample_segment() -> bytes:
-    lines = ["Id,Email,First name,Last name,City"]
-    for number in range(PEOPLE):
-        name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]},{LAST_NAMES[number % len(LAST_NAMES)]}"
-        lines.append(f"c{number:04d},customer{number}@example.com,{name},{CITIES[number % len(CITIES)]}")
-    return "\r\n".join([*lines, ""]).encode()
-
-
-def _sendgrid_list(cloud: LocalCloud) -> str:
-    answer = requests.post(
-        f"{cloud.sendgrid_url}/v3/marketing/lists",
-        json={"name": "Customers"},
-        headers={"Authorization": f"Bearer {cloud.sendgrid_key}"},
-        timeout=10,
-    )
-    answer.raise_for_status()
-    return str(answer.json()["id"])
-
-
-def _brevo_list(cloud: LocalCloud) -> str:
-    answer = requests.post(
-        f"{cloud.brevo_url}/v3/contacts/lists",
-        json={"name": "Customers", "folderId": 1},
-        headers={"api-key": cloud.brevo_key},
-        timeout=10,
-    )
-    answer.raise_for_status()
-    return str(answer.json()["id"])
+    segment = write_sample(cloud.segments, PEOPLE)
+    accounts = (open_sendgrid(cloud), open_brevo(cloud))
+    for account in accounts:
+        account.configure(cloud, segment)
+    return [account.export for account in accounts]
 
 
 def _started(cloud: LocalCloud, exports: list[str]) -> str:

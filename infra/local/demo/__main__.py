@@ -14,12 +14,12 @@ from rich.console import Console
 
 from infra.local.cloud import LocalCloud
 from infra.local.demo import printing
-from infra.local.demo.accounts import open_brevo, open_sendgrid
 from infra.local.demo.exporting import LOGS, Exported, export_twice
 from infra.local.demo.saying import say
 from infra.local.demo.trouble import DemoFailedError
 from infra.local.hosts import ROOT
 from infra.local.processes import StartError
+from infra.local.sample.accounts import open_brevo, open_sendgrid
 from infra.local.sample.snapshot import write_sample
 from infra.local.sample.truth import Truth
 

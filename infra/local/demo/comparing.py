@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from infra.local.demo.accounts import Account, Contact
+from infra.local.sample.accounts import Account, Contact
 from infra.local.sample.truth import Truth, Verdict
 
 

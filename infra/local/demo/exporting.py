@@ -8,12 +8,12 @@ from rich.console import Console
 
 from infra.local.cloud import LocalCloud
 from infra.local.demo import comparing, state
-from infra.local.demo.accounts import REFUSED_PEOPLE, Account
 from infra.local.demo.comparing import RejectRow
 from infra.local.demo.following import Followed, run_export
 from infra.local.demo.progress import progress_of
 from infra.local.demo.saying import say
 from infra.local.hosts import ROOT
+from infra.local.sample.accounts import REFUSED_PEOPLE, Account
 from infra.local.sample.truth import Truth, Verdict
 
 LOGS = ROOT / ".local" / "logs" / "demo"

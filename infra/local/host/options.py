@@ -4,13 +4,19 @@ https://learn.microsoft.com/azure/azure-functions/functions-host-json
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
 """
 
+import json
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+#: App settings that begin so replace a value of host.json, levels divided by two underscores.
+#: https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
+OVERRIDE = "AzureFunctionsJobHost__"
 
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 
@@ -45,6 +51,21 @@ class HostOptions(_Section):
     extensions: _Extensions = _Extensions()
 
     @classmethod
-    def read(cls, path: Path) -> "HostOptions":
-        """Raises pydantic.ValidationError, which names the setting at fault, and OSError."""
-        return cls.model_validate_json(path.read_bytes())
+    def read(cls, path: Path, settings: Mapping[str, str] | None = None) -> "HostOptions":
+        """What the file says, with what the app settings say instead.
+
+        Raises pydantic.ValidationError, which names the setting at fault, and OSError.
+        """
+        text = path.read_bytes()
+        cls.model_validate_json(text)
+        said = json.loads(text)
+        for name, value in (settings or {}).items():
+            if name.startswith(OVERRIDE):
+                _put(said, name.removeprefix(OVERRIDE).split("__"), value)
+        return cls.model_validate(said)
+
+
+def _put(section: dict[str, Any], path: list[str], value: str) -> None:
+    for name in path[:-1]:
+        section = section.setdefault(name, {})
+    section[path[-1]] = value

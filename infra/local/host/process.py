@@ -54,7 +54,7 @@ class HostProcess:
     @classmethod
     def load(cls, app_dir: Path, settings: Mapping[str, str], *, port: int) -> "HostProcess":
         """Raises LoadError, ValidationError for a wrong host.json, and OSError for a missing one or a port in use."""
-        options = HostOptions.read(app_dir / "host.json")
+        options = HostOptions.read(app_dir / "host.json", settings)
         functions = load(app_dir, settings)
         return cls(functions, options, settings, port=port)
 
