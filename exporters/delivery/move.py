@@ -53,10 +53,7 @@ def _plan(parts: Parts, run: Run) -> Run | None:
     if wait_s > 0:
         _come_back(parts, run, wait_s)
         return None
-    now = parts.now()
-    run = records.change_run(
-        parts, run, lambda run: run.noted(now, "planning", status=RunStatus.PROCESSING, step=Step.PLANNING)
-    )
+    run = _note(parts, run, "planning")
     try:
         plan = prepare(parts, run)
     except ThrottledError as error:
@@ -66,12 +63,24 @@ def _plan(parts: Parts, run: Run) -> Run | None:
             fail_run(parts, run, str(error))
         else:
             log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=str(error))
+            _note(parts, run, f"waiting: {error}")
             _come_back(parts, run, RETRY_S)
     except (ConfigError, SegmentError) as error:
         fail_run(parts, run, str(error))
     else:
         return _store_plan(parts, run, plan)
     return None
+
+
+def _note(parts: Parts, run: Run, text: str) -> Run:
+    """Write into the history what the run is doing now, once for each text."""
+    now = parts.now()
+
+    def change(run: Run) -> Run:
+        said = any(event.text == text for event in run.timeline)
+        return run if said else run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING)
+
+    return records.change_run(parts, run, change)
 
 
 def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:

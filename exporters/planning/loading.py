@@ -84,7 +84,8 @@ def _load_fast(database: duckdb.DuckDBPyConnection, part: LocalPart, number: int
     database.begin()
     try:
         line_by_line = _insert(database, table, number, shape) == part.lines - part.header_lines
-    except (duckdb.InvalidInputException, duckdb.ConversionException):
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.NotImplementedException):
+        # The last one means a line longer than what one thread reads at a time.
         line_by_line = False
     if line_by_line:
         database.commit()

@@ -402,3 +402,28 @@ def test_a_config_error_in_the_middle_stops_sending(world):
     assert run["reason"] == "The custom field is gone"
     assert len(world.account.requests) == 2
     assert sums(run) == (12, 0, 0, 0, 12, 4, 8, 0)
+
+
+def test_a_snapshot_that_is_being_written_is_waited_for_and_the_run_says_so_once(world):
+    world.segments.put("VIP.csv", b"EMail,FirstName\na@x.example,Ann\n")
+    answer = world.start()
+    world.deliver(*world.queues.due())
+    shown = world.show(answer)
+
+    world.pump()
+
+    assert shown["status"] == "processing"
+    assert world.show(answer)["status"] == "successful"
+    texts = [event["text"] for event in world.show(answer)["timeline"]]
+    assert len([text for text in texts if text.startswith("waiting")]) == 1
+
+
+def test_a_snapshot_that_never_gets_complete_fails_the_run_after_an_hour(world):
+    answer = world.start()
+    while (when := world.queues.next_due()) is not None:
+        world.time = max(world.time, when)
+        world.segments.put("VIP.csv", b"EMail,FirstName\na@x.example,Ann\n")
+        world.deliver(*world.queues.due())
+
+    assert world.show(answer)["status"] == "failed"
+    assert 3600 <= (world.time - world.parts.now().replace(hour=6, minute=0, second=0)).total_seconds() <= 3700
