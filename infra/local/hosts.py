@@ -1,5 +1,6 @@
 """The processes that run the app: our own small host, or Core Tools' `func start`."""
 
+import os
 import shutil
 import socket
 import sys
@@ -56,7 +57,14 @@ class Hosts:
         self._processes.stop(*self._children)
 
     def _launch(self, number: int, port: int) -> Child:
-        return self._processes.start(f"host-{number + 1}", self._command(port), env=self._settings, cwd=ROOT)
+        environment = dict(self._settings)
+        if self._kind is HostKind.FUNC:
+            # Core Tools ask for the language otherwise, and run the `python` that they find first.
+            environment |= {
+                "FUNCTIONS_WORKER_RUNTIME": "python",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            }
+        return self._processes.start(f"host-{number + 1}", self._command(port), env=environment, cwd=ROOT)
 
     def _command(self, port: int) -> list[str]:
         if self._kind is HostKind.LOCAL:
