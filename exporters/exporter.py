@@ -2,7 +2,7 @@
 
 from exporters.api import health, runs
 from exporters.api.answers import Answer, Request
-from exporters.delivery.abandon import abandon_batch, abandon_run
+from exporters.delivery.abandon import abandon_batch, abandon_run, read_poisoned
 from exporters.delivery.move import move_run
 from exporters.delivery.poll import poll_batch
 from exporters.delivery.send import send_batch
@@ -49,12 +49,15 @@ class Exporter:
 
     def abandon_run(self, body: bytes) -> None:
         """End a run whose message was poisoned."""
-        abandon_run(self.parts, RunMessage.model_validate_json(body))
+        if (message := read_poisoned(RunMessage, body)) is not None:
+            abandon_run(self.parts, message)
 
     def abandon_send(self, body: bytes) -> None:
         """End a batch whose send message was poisoned."""
-        abandon_batch(self.parts, BatchMessage.model_validate_json(body))
+        if (message := read_poisoned(BatchMessage, body)) is not None:
+            abandon_batch(self.parts, message)
 
     def abandon_poll(self, body: bytes) -> None:
         """End a batch whose poll message was poisoned."""
-        abandon_batch(self.parts, PollMessage.model_validate_json(body))
+        if (message := read_poisoned(PollMessage, body)) is not None:
+            abandon_batch(self.parts, message)

@@ -127,7 +127,10 @@ def show(parts: Parts, request: Request) -> Answer:
     export_id, run_id = request.route.get("export", ""), request.route.get("run", "")
     run = None
     if re.fullmatch(ID_PATTERN, export_id) and re.fullmatch(RUN_ID_PATTERN, run_id):
-        run = records.read_run(parts, export_id, run_id)
+        try:
+            run = records.read_run(parts, export_id, run_id)
+        except ConfigError as error:
+            return problem(500, "run-unreadable", "The run cannot be read", str(error))
     if run is None:
         return problem(
             404, "no-such-run", "No such run", "There is no run at this address; check the export and run ids"

@@ -4,21 +4,45 @@ The host moves a message to `<queue>-poison` when its function has failed too of
 died each time. The batch or run then ends here.
 """
 
-from exporters.delivery import records, verdicts
+import logging
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from exporters import log
+from exporters.delivery import lanes, records, verdicts
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import conclude
-from exporters.delivery.finish import fail_run
+from exporters.delivery.finish import delete_staged, fail_run
+from exporters.errors import ConfigError
 from exporters.model.batch import BatchProgress
 from exporters.model.messages import BatchMessage, PollMessage, RunMessage
 from exporters.parts import Parts
+from exporters.scheduling.start import release_unreadable
+from exporters.storage import paths
+
+Message = TypeVar("Message", bound=BaseModel)
 
 RUN_REASON = "The run could not be moved on: its step failed again and again. The log of the function move_run says why"
 BATCH_REASON = "The batch could not be sent: its step failed again and again. The log of the function says why"
 
 
+def read_poisoned(kind: type[Message], body: bytes) -> Message | None:
+    """A poisoned message; None for what is no message of ours, which is dropped: no run waits for it."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        log.step("abandon", "not a message", level=logging.ERROR, expected=kind.__name__, bytes=len(body))
+        return None
+
+
 def abandon_run(parts: Parts, message: RunMessage) -> None:
     """Fail the run of a poisoned message. Harmless when repeated: an ended run stays as it ended."""
-    run = records.read_run(parts, message.export, message.run)
+    try:
+        run = records.read_run(parts, message.export, message.run)
+    except ConfigError as error:
+        _give_up(parts, message, error)
+        return
     if run is not None:
         fail_run(parts, run, RUN_REASON)
 
@@ -28,12 +52,36 @@ def abandon_batch(parts: Parts, message: BatchMessage | PollMessage) -> None:
 
     Harmless when repeated: the first outcome stands.
     """
-    batch = Assignment.of(parts, message)
+    try:
+        batch = Assignment.of(parts, message)
+    except ConfigError as error:
+        _give_up(parts, message, error)
+        return
     if batch is None:
         return
-    held = batch.progress()
-    progress = BatchProgress.fresh(batch.plan.batches[batch.batch]) if held is None else held.value
+    progress = _progress(batch)
     tally = progress.tally
     for request in (*progress.pending, *([progress.job.rows] if progress.job else [])):
         tally = verdicts.add(tally, verdicts.unknown(request))
     conclude(batch, progress.model_copy(update={"pending": (), "job": None, "tally": tally}), reason=BATCH_REASON)
+
+
+def _progress(batch: Assignment) -> BatchProgress:
+    """Where a batch was; as before its first request when that cannot be read any more."""
+    try:
+        held = batch.progress()
+    except ConfigError:
+        held = None
+    return BatchProgress.fresh(batch.plan.batches[batch.batch]) if held is None else held.value
+
+
+def _give_up(parts: Parts, message: RunMessage | BatchMessage | PollMessage, error: ConfigError) -> None:
+    """Free the places of a run whose document cannot be read, so that the export can be started again.
+
+    The document stays as it is, for whoever looks into it. Harmless when repeated.
+    """
+    log.step("abandon", "unreadable", level=logging.ERROR, export=message.export, run_id=message.run, reason=str(error))
+    for blob in parts.state.list(paths.LANES):
+        lanes.leave(parts, blob.name.removeprefix(paths.LANES).removesuffix(".json"), message.run)
+    release_unreadable(parts, message.export, message.run)
+    delete_staged(parts, message.run)

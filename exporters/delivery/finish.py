@@ -76,9 +76,14 @@ def fail_run(parts: Parts, run: Run, reason: str) -> None:
 
 def tidy(parts: Parts, run: Run) -> None:
     """What is left to do once a run has ended: free its places, delete what was staged. Harmless when repeated."""
-    lanes.leave(parts, run)
+    lanes.leave(parts, run.connection.lane, run.id)
     release(parts, run)
-    for blob in parts.state.list(paths.staging(run.id)):
+    delete_staged(parts, run.id)
+
+
+def delete_staged(parts: Parts, run_id: str) -> None:
+    """Delete everything that is only needed while a run is at work."""
+    for blob in parts.state.list(paths.staging(run_id)):
         parts.state.delete(blob.name)
 
 

@@ -51,18 +51,18 @@ def leave_slot(parts: Parts, run: Run, batch: int) -> None:
     _dispatch(parts, run.connection.lane, change)
 
 
-def leave(parts: Parts, run: Run) -> None:
-    """Take a run that has ended out of its lane altogether."""
+def leave(parts: Parts, account: str, run_id: str) -> None:
+    """Take a run that has ended out of a lane altogether."""
 
     def change(lane: Lane) -> Lane:
         return lane.model_copy(
             update={
-                "slots": tuple(slot for slot in lane.slots if slot.run != run.id),
-                "waiting": tuple(waiter for waiter in lane.waiting if waiter.run != run.id),
+                "slots": tuple(slot for slot in lane.slots if slot.run != run_id),
+                "waiting": tuple(waiter for waiter in lane.waiting if waiter.run != run_id),
             }
         )
 
-    _dispatch(parts, run.connection.lane, change)
+    _dispatch(parts, account, change)
 
 
 def hold_back(parts: Parts, account: str, wait_s: float) -> None:

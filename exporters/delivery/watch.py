@@ -24,27 +24,30 @@ SILENCE = timedelta(minutes=15)
 
 
 def watch(parts: Parts) -> None:
-    """Look once at every export that has a run at work."""
+    """Look once at every export that has a run at work. A document that cannot be read holds up its own run only."""
     for blob in parts.state.list(paths.EXPORT_STATES):
-        state = parts.documents.read(ExportState, blob.name)
-        if state is None or state.value.active is None:
-            continue
-        run = records.read_run(parts, state.value.export, state.value.active.run)
-        if run is None:
-            _create_again(parts, state.value)
-        else:
-            _look(parts, run)
+        try:
+            _look_at_export(parts, blob.name)
+        except ConfigError as error:
+            log.step("watch", "unreadable", level=logging.ERROR, reason=str(error))
+
+
+def _look_at_export(parts: Parts, path: str) -> None:
+    state = parts.documents.read(ExportState, path)
+    if state is None or state.value.active is None:
+        return
+    run = records.read_run(parts, state.value.export, state.value.active.run)
+    if run is None:
+        _create_again(parts, state.value)
+    else:
+        _look(parts, run)
 
 
 def _create_again(parts: Parts, state: ExportState) -> None:
     """A start that died before it wrote the run document."""
     if state.active is None or parts.now() - state.active.since < timedelta(minutes=1):
         return
-    try:
-        export, connection = read_export(parts, state.export)
-    except ConfigError as error:
-        log.step("watch", "cannot start", level=logging.ERROR, export=state.export, reason=str(error))
-        return
+    export, connection = read_export(parts, state.export)
     ensure_started(parts, state.active, export, connection)
 
 

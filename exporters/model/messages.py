@@ -8,7 +8,7 @@ from exporters.model.names import Id, RunId
 class RunMessage(BaseModel):
     """On the plan queue: plan this run, or finish it when every batch has its outcome."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     export: Id
     run: RunId
@@ -17,7 +17,7 @@ class RunMessage(BaseModel):
 class BatchMessage(BaseModel):
     """On the batch queue: send this batch."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     export: Id
     run: RunId
@@ -27,7 +27,7 @@ class BatchMessage(BaseModel):
 class PollMessage(BaseModel):
     """On the poll queue: ask for the import job of this batch, for the `poll`-th time (from 0)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     export: Id
     run: RunId

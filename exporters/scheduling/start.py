@@ -22,6 +22,8 @@ from exporters.storage import paths
 
 #: Idempotency keys that an export remembers, newest last.
 KEYS_KEPT = 200
+#: After a run that was cut short: what the provider holds is not known, so the next run sends everyone.
+_NO_LEDGER: dict[str, object] = {"ledger": None, "ledger_target": ""}
 
 
 class NoSuchExportError(ConfigError):
@@ -194,16 +196,23 @@ def release(parts: Parts, run: Run) -> None:
 
     Harmless when repeated: only the active run is released.
     """
+    ledger: dict[str, object] = {}
+    if run.has_ledger:
+        ledger = {"ledger": run.id, "ledger_target": run.target}
+    elif run.plan is not None and run.plan.counts.planned:
+        ledger = _NO_LEDGER
+    _free(parts, run.export.id, run.id, ledger)
 
+
+def release_unreadable(parts: Parts, export_id: str, run_id: str) -> None:
+    """Free the export's place when its run's document cannot be read. Harmless when repeated."""
+    _free(parts, export_id, run_id, _NO_LEDGER)
+
+
+def _free(parts: Parts, export_id: str, run_id: str, ledger: dict[str, object]) -> None:
     def change(state: ExportState) -> ExportState:
-        if state.active is None or state.active.run != run.id:
+        if state.active is None or state.active.run != run_id:
             return state
-        update: dict[str, object] = {"active": None}
-        if run.has_ledger:
-            update |= {"ledger": run.id, "ledger_target": run.target}
-        elif run.plan is not None and run.plan.counts.planned:  # cut short: what the provider holds is not known
-            update |= {"ledger": None, "ledger_target": ""}
-        return state.model_copy(update=update)
+        return state.model_copy(update={"active": None, **ledger})
 
-    path = paths.export_state(run.export.id)
-    parts.documents.change(ExportState, path, change, default=ExportState(export=run.export.id))
+    parts.documents.change(ExportState, paths.export_state(export_id), change, default=ExportState(export=export_id))

@@ -37,7 +37,8 @@ class Documents:
         try:
             return Versioned(kind.model_validate_json(blob.data), blob.etag)
         except ValidationError as error:
-            raise ConfigError(f"{path} cannot be used: {faults_of(error)}") from error
+            # Without its cause, which quotes the values: a traceback ends in a log.
+            raise ConfigError(f"{path} cannot be used: {faults_of(error)}") from None
 
     def create(self, path: str, document: BaseModel, *, metadata: dict[str, str] | None = None) -> bool:
         """Write a new document; False when there is one already, which is then left alone."""

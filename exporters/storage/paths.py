@@ -2,6 +2,7 @@
 
 EXPORT_STATES = "state/exports/"
 EXPORTS = "config/exports/"
+LANES = "lanes/"
 
 
 def connection(connection_id: str) -> str:
@@ -38,7 +39,7 @@ def ledger(export_id: str, run_id: str) -> str:
 
 
 def lane(account: str) -> str:
-    return f"lanes/{account}.json"
+    return f"{LANES}{account}.json"
 
 
 def staging(run_id: str) -> str:

@@ -35,6 +35,22 @@ def test_a_value_that_the_real_host_refuses_is_refused(tmp_path, queues):
         read(tmp_path, f'{{"version": "2.0", "extensions": {{"queues": {queues}}}}}')
 
 
+def test_an_app_setting_replaces_a_value_of_host_json(tmp_path):
+    path = tmp_path / "host.json"
+    path.write_text('{"version": "2.0", "extensions": {"queues": {"batchSize": 4}}}')
+    options = HostOptions.read(
+        path,
+        {
+            "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
+            "AzureFunctionsJobHost__extensions__http__routePrefix": "v2",
+            "extensions__queues__batchSize": "16",
+        },
+    )
+    assert options.extensions.queues.visibility_timeout == timedelta(seconds=1)
+    assert options.extensions.http.route_prefix == "v2"
+    assert options.extensions.queues.batch_size == 4
+
+
 def test_the_app_lets_run_at_most_as_many_messages_of_a_queue_as_it_has_threads():
     queues = HostOptions.read(APP / "host.json").extensions.queues
     assert queues.batch_size + queues.new_batch_threshold == 8
