@@ -7,6 +7,9 @@ import azure.functions as func
 
 from exporters.api.answers import Answer, Request
 from exporters.exporter import Exporter
+from exporters.memory import share_arenas
+
+share_arenas()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

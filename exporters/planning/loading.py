@@ -9,7 +9,7 @@ import duckdb
 
 from exporters.model.fields import ContactShape
 from exporters.planning.database import literal
-from exporters.planning.values import PADDED, UNTIDY, contact_json, json_members, json_value
+from exporters.planning.values import PADDED, contact_json, json_member, json_members, untidy
 from exporters.segments.lines import BrokenLine, read_records
 from exporters.segments.reading import LocalPart
 from exporters.segments.text import MAX_LINE_BYTES
@@ -24,7 +24,7 @@ CREATE_TABLES = (
     # `line` is NULL where every line of the part is a profile. `email` is NULL where the address is not settled; then
     # `address` holds it as it came (NULL if there is none), and `contact` only what follows the address.
     """CREATE TABLE profiles (
-        part INTEGER, line BIGINT, address VARCHAR, email VARCHAR, contact VARCHAR,
+        part INTEGER, line BIGINT, address VARCHAR, email VARCHAR, contact VARCHAR USING COMPRESSION zstd,
         bytes UINTEGER, fingerprint UBIGINT, omitted STRUCT(field INTEGER, value VARCHAR)[])""",
     # parts: `first_id` is the rowid of the part's first profile, `first_line` the line it stands on.
     "CREATE TABLE parts (part INTEGER, segment VARCHAR, name VARCHAR, first_id BIGINT, first_line BIGINT)",
@@ -146,19 +146,20 @@ def insert_profiles(table: _Table, shape: ContactShape) -> str:
     source = f"SELECT {table.line} AS line, {named} FROM {_csv(table)}"
     # NULs begin, end and divide the row, so that one expression sees the edges of every value.
     row = f"concat_ws(chr(0), '', {_each(raw)}, '')"
-    edges = f"NOT regexp_matches({row}, {literal(UNTIDY)}) AS tidy, regexp_matches({row}, {literal(PADDED)}) AS padded"
-    watched = f"SELECT *, {edges} FROM ({source})"
+    watched = f"SELECT *, {row} AS row_text, NOT regexp_matches({row}, {literal(untidy())}) AS tidy FROM ({source})"
+    padded = f"CASE WHEN tidy THEN false ELSE regexp_matches(row_text, {literal(PADDED)}) END"
+    looked_at = f"SELECT *, {padded} AS padded FROM ({watched})"
     values = _each(
         f"CASE WHEN tidy THEN raw{n} WHEN padded THEN trimmed(raw{n}) ELSE nfc_normalize(raw{n}) END AS v{n}"
         for n in range(len(columns))
     )
-    trimmed = f"SELECT line, tidy, {values} FROM ({watched})"
+    trimmed = f"SELECT line, tidy, {values} FROM ({looked_at})"
     value_of = {column: f"v{n}" for n, column in enumerate(columns)}
     encoded = _each(
         [
             f"{value_of[shape.email.column]} AS address",
             f"plain_address({value_of[shape.email.column]}) AS email",
-            *(f"{json_value(field, value_of[field.column])} AS j{n}" for n, field in enumerate(shape.fields)),
+            *(f"{json_member(field, value_of[field.column])} AS j{n}" for n, field in enumerate(shape.fields)),
         ]
     )
     written = f"SELECT *, {encoded} FROM ({trimmed})"

@@ -5,7 +5,9 @@ a reason. The JSON text is what `json.dumps(contact, ensure_ascii=False, separat
 """
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from exporters.model.fields import ContactShape, FieldType, TargetField
 from exporters.model.reject import RejectReason
@@ -16,12 +18,6 @@ WHITE_SPACE = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-#: Characters that are NFC by themselves and together: Latin, Cyrillic, kana, CJK and Hangul without combining marks.
-SAFE_RANGES = "\u00a1-\u02ff\u0400-\u0482\u048a-\u052f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
-#: Bytes that may stand in a JSON string as they are; NUL stands between the values of a row.
-_TIDY_CHARACTERS = rf"\x00 !#-\[\]-~{SAFE_RANGES}"
-#: Matches a row, values between NULs, in which any value has to be trimmed, normalised or escaped.
-UNTIDY = rf"[^{_TIDY_CHARACTERS}]|\x00 | \x00"
 #: Matches a row in which any value has to be trimmed: that costs ten times what normalising costs, and is rare.
 PADDED = f"\\x00[{WHITE_SPACE}]|[{WHITE_SPACE}]\\x00"
 
@@ -89,47 +85,88 @@ MACROS = (
 )
 
 
-def json_value(field: TargetField, value: str) -> str:
-    """SQL for the JSON text of one value; NULL where the value is empty or does not fit the field.
+@cache
+def untidy() -> str:
+    """Expression that matches a row, values between NULs, in which any value has to be trimmed, normalised or escaped.
+
+    ASCII that may stand in a JSON string as it is, and `_inert_ranges`, are tidy.
+    """
+    return rf"[^\x00 !#-\[\]-~{_inert_ranges()}]|\x00 | \x00"
+
+
+def _inert_ranges() -> str:
+    """Characters of which any sequence is in NFC: starters that stay as they are and compose with nothing before them.
+
+    That is the quick check of https://www.unicode.org/reports/tr15/#Detecting_Normalization_Forms, for the characters
+    of the basic plane that Python's tables know, without white space and control characters.
+    """
+    characters = [chr(code) for code in range(0xA1, 0xD800)] + [chr(code) for code in range(0xE000, 0x10000)]
+    decomposed = (unicodedata.decomposition(character).split() for character in characters)
+    composing = {chr(int(codes[1], 16)) for codes in decomposed if len(codes) == 2 and not codes[0].startswith("<")}
+    composing |= {chr(code) for code in range(0x1160, 0x1200)}  # vowels and finals of Hangul compose by rule
+    ranges: list[list[int]] = []
+    for character in characters:
+        if character in composing or not _stays(character):
+            continue
+        if ranges and ranges[-1][1] == ord(character) - 1:
+            ranges[-1][1] += 1
+        else:
+            ranges.append([ord(character), ord(character)])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+
+
+def _stays(character: str) -> bool:
+    return (
+        unicodedata.category(character)[0] not in "CZ"
+        and unicodedata.combining(character) == 0
+        and unicodedata.normalize("NFC", character) == character
+    )
+
+
+def json_member(field: TargetField, value: str) -> str:
+    """SQL for one value with its key, as in `"city":"Split"`; NULL where the value is empty or does not fit the field.
 
     `value` is SQL for the trimmed text; a column `tidy` beside it says that nothing in the row needs to be escaped.
     """
+    key = json.dumps(field.path[-1], ensure_ascii=False) + ":"
     match field.type:
         case FieldType.NUMBER:
-            return f"json_number({value})"
+            return f"{literal(key)} || json_number({value})"
         case FieldType.DATE:
-            return f"json_date({value}, {literal(field.date_format)})"
+            return f"{literal(key)} || json_date({value}, {literal(field.date_format)})"
         case FieldType.BOOLEAN:
-            return f"json_boolean({value})"
+            return f"{literal(key)} || json_boolean({value})"
         case FieldType.PHONE:
-            return f"json_phone({value})"
+            return f"{literal(key)} || json_phone({value})"
         case FieldType.TEXT:
-            text = f"CASE WHEN tidy THEN '\"' || {value} || '\"' ELSE json_text({value}) END"
+            quoted = f"concat({literal(key + chr(34))}, {value}, '\"')"
+            text = f"CASE WHEN tidy THEN {quoted} ELSE {literal(key)} || json_text({value}) END"
             if field.max_chars is None:
-                return text
+                return f"CASE WHEN {value} IS NOT NULL THEN {text} END"
             # Bytes first: they are known, while characters have to be counted.
             fits = f"strlen({value}) <= {field.max_chars} OR length({value}) <= {field.max_chars}"
             return f"CASE WHEN {fits} THEN {text} END"
 
 
-def json_members(fields: Sequence[tuple[tuple[str, ...], str]]) -> str:
+def json_members(members: Sequence[tuple[tuple[str, ...], str]]) -> str:
     """SQL for the members of a JSON object without its braces, '' where there are none.
 
-    `fields` are paths and SQL for their JSON texts. Paths with the same first key become one nested object, which is
-    left out when it is empty.
+    `members` are paths and SQL for what `json_member` gives. Paths with the same first key become one nested object,
+    which is left out when it is empty.
     """
     nested: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-    for path, value in fields:
-        nested.setdefault(path[0], []).append((path[1:], value))
-    members = [_member(key, inner) for key, inner in nested.items()]
-    return f"concat_ws(',', {', '.join(members)})" if members else "''"
+    for path, member in members:
+        nested.setdefault(path[0], []).append((path[1:], member))
+    written = [_written(key, inner) for key, inner in nested.items()]
+    return f"concat_ws(',', {', '.join(written)})" if written else "''"
 
 
-def _member(key: str, inner: Sequence[tuple[tuple[str, ...], str]]) -> str:
-    name = literal(json.dumps(key, ensure_ascii=False) + ":")
-    if inner[0][0]:
-        return f"{name} || '{{' || nullif({json_members(inner)}, '') || '}}'"
-    return f"{name} || {inner[0][1]}"
+def _written(key: str, inner: Sequence[tuple[tuple[str, ...], str]]) -> str:
+    path, member = inner[0]
+    if not path:
+        return member
+    name = literal(json.dumps(key, ensure_ascii=False) + ":{")
+    return f"{name} || nullif({json_members(inner)}, '') || '}}'"
 
 
 def contact_json(shape: ContactShape, email: str, rest: str) -> str:

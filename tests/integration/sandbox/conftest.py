@@ -6,7 +6,7 @@ import pytest
 
 from infra.local.sandbox.brevo import BrevoSandbox
 from infra.local.sandbox.sendgrid import SendGridSandbox
-from tests.unit.sandbox.clients import BrevoClient, SendGridClient
+from tests.integration.sandbox.clients import BrevoClient, SendGridClient
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from infra.local.sandbox.brevo import BrevoSandbox
-from tests.unit.sandbox.clients import BrevoClient, wait_until
+from tests.integration.sandbox.clients import BrevoClient, wait_until
 
 LISTS = "/v3/contacts/lists"
 ATTRIBUTES = "/v3/contacts/attributes"

@@ -10,7 +10,7 @@ import requests
 from infra.local.sandbox.brevo.faults import SmsDuplicate
 from infra.local.sandbox.faults import ReportFile
 from infra.local.sandbox.server import Reply, Server
-from tests.unit.sandbox.clients import wait_until
+from tests.integration.sandbox.clients import wait_until
 
 IMPORT = "/v3/contacts/import"
 ADA = {"email": "Ada@Example.com", "attributes": {"FIRSTNAME": "Ada"}}

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from infra.local.sandbox.rates import Bucket
-from tests.unit.sandbox.clients import wait_until
+from tests.integration.sandbox.clients import wait_until
 
 UPSERT = "/v3/marketing/contacts"
 ROUTE = "PUT /v3/marketing/contacts"

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 import requests
 
-from tests.unit.sandbox.clients import wait_until
+from tests.integration.sandbox.clients import wait_until
 
 
 def _start(name, *options):

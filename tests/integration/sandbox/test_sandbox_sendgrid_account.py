@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from tests.unit.sandbox.clients import wait_until
+from tests.integration.sandbox.clients import wait_until
 
 LISTS = "/v3/marketing/lists"
 FIELDS = "/v3/marketing/field_definitions"
