@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # The newest supported Python that really runs: a version manager's shim may exist and answer "not found".
 PYTHON ?= $(shell for v in 3.13 3.12 3.11; do \
 	for p in python$$v $$(ls -d $$HOME/.pyenv/versions/$$v.*/bin/python$$v 2>/dev/null | sort -rV); do \
-		if $$p -c 'import venv' >/dev/null 2>&1; then echo $$p; exit; fi; done; done; echo python3)
+		if $$p -c 'import venv, ensurepip' >/dev/null 2>&1; then echo $$p; exit; fi; done; done; echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -19,7 +19,7 @@ install: $(READY) $(AZURITE) ## set up .venv and Azurite
 
 $(READY): requirements.txt requirements-dev.txt
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 

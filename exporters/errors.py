@@ -6,7 +6,7 @@ A bad row is a reject, an ordinary value. An exception means that the step canno
     ├── ConfigError         an operator must change a setting          the run fails and says what to change
     │   └── AccessError     the provider refuses the key (401, 403)    the key is read once more, then as above
     ├── SegmentError        the files cannot be exported as they are   the run fails; names file, line and column
-    │   └── NotCompleteError   the snapshot is still being written     a scheduled run waits, as below
+    │   └── NotCompleteError   the snapshot is still being written     the run waits for it, an hour at most
     ├── RefusedError        the provider would refuse it again         the batch is narrowed or refused; the run goes on
     ├── ThrottledError      the provider said when to come back        everything on that account waits until then
     ├── TransientError      may pass                                   tried again later, with growing delays
@@ -41,13 +41,12 @@ class RefusedError(ExporterError):
     """The provider refuses a request and would refuse it again.
 
     `rows` names the contacts at fault, by index in the request, with the provider's words; it is empty when the
-    provider named none. `too_large` says that a smaller request could pass.
+    provider named none.
     """
 
-    def __init__(self, message: str, *, rows: dict[int, str] | None = None, too_large: bool = False) -> None:
+    def __init__(self, message: str, *, rows: dict[int, str] | None = None) -> None:
         super().__init__(message)
         self.rows = rows or {}
-        self.too_large = too_large
 
 
 class ThrottledError(ExporterError):

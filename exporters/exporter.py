@@ -1,7 +1,7 @@
 """The use cases, as the triggers call them. Each may run twice; why that is harmless stands where it is implemented."""
 
 from exporters.api import health, runs
-from exporters.api.answers import Answer, Request
+from exporters.api.answers import Answer, Request, answered
 from exporters.delivery.abandon import abandon_batch, abandon_run, read_poisoned
 from exporters.delivery.move import move_run
 from exporters.delivery.poll import poll_batch
@@ -25,11 +25,11 @@ class Exporter:
 
     def start(self, request: Request) -> Answer:
         """POST /api/exports/{export}/runs"""
-        return runs.start(self.parts, request)
+        return answered(lambda: runs.start(self.parts, request))
 
     def show_run(self, request: Request) -> Answer:
         """GET /api/runs/{export}/{run}"""
-        return runs.show(self.parts, request)
+        return answered(lambda: runs.show(self.parts, request))
 
     def health(self) -> Answer:
         """GET /api/health"""

@@ -13,7 +13,7 @@ ARENAS = 4
 
 
 def share_arenas() -> None:
-    """Let all threads share a few arenas; without effect where the C library cannot. To be called before threads start."""
+    """Let all threads share a few arenas. To be called before threads start; no effect with another C library."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(ARENA_MAX, ARENAS)

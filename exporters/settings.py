@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     local_mode: bool = Field(
         default=False,
         validation_alias="LOCAL_MODE",
-        description="On for the cloud on one machine: no sign-in, and the vault sandbox. Refuses to start in Azure.",
+        description="On for the cloud on one machine, with the vault sandbox. Refuses to start in Azure.",
     )
     azure_site: str | None = Field(
         default=None, validation_alias="WEBSITE_SITE_NAME", description="Set by Azure; never set it yourself."
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.local_mode and self.azure_site is not None:
-            raise ValueError("LOCAL_MODE must not be set in Azure: it turns sign-in off")
+            raise ValueError("LOCAL_MODE must not be set in Azure: it believes any vault on this machine")
         if self.local_mode and urlsplit(self.vault_url).hostname not in LOOPBACK:
             raise ValueError("with LOCAL_MODE, KEY_VAULT_URL must be a vault sandbox on this machine")
         if self.storage_connection is None and self.storage_account is None:

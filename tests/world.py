@@ -44,7 +44,6 @@ class Account:
     """What the simulated provider keeps, and what it is going to do wrong."""
 
     key: str = "good"
-    room: int = 3
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     requests: list[list[str]] = field(default_factory=list)  #: addresses of each submit

@@ -3,10 +3,13 @@ https://www.rfc-editor.org/rfc/rfc9457).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from azure.core.exceptions import AzureError
 from pydantic import BaseModel
+
+from exporters.errors import ConfigError, StorageConflictError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,22 @@ def document(value: BaseModel, *, status: int = 200, headers: Mapping[str, str] 
         body=value.model_dump_json().encode(),
         headers={"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})},
     )
+
+
+def answered(handle: Callable[[], Answer]) -> Answer:
+    """The handler's answer; a problem document also where the app's own state is at fault."""
+    try:
+        return handle()
+    except ConfigError as error:
+        return problem(500, "state-unreadable", "The app's state cannot be read", str(error))
+    except (AzureError, StorageConflictError):
+        return problem(
+            503,
+            "storage-unreachable",
+            "Not now",
+            "The app's storage did not answer as it should; try again",
+            headers={"Retry-After": "10"},
+        )
 
 
 def problem(

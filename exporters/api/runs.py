@@ -53,6 +53,7 @@ class RejectView(BaseModel):
     count: int
     sentence: str
     remedy: str
+    words: str  #: the provider's own, for those it refused
     segment: str
     part: str
     line: int
@@ -67,6 +68,8 @@ class RunView(BaseModel):
     provider: str
     connection: str
     list_id: str
+    list_name: str | None  #: None until access was checked
+    list_count: int | None  #: contacts on the list before the run, where the provider tells
     trigger: Trigger
     status: RunStatus
     step: Step
@@ -127,10 +130,7 @@ def show(parts: Parts, request: Request) -> Answer:
     export_id, run_id = request.route.get("export", ""), request.route.get("run", "")
     run = None
     if re.fullmatch(ID_PATTERN, export_id) and re.fullmatch(RUN_ID_PATTERN, run_id):
-        try:
-            run = records.read_run(parts, export_id, run_id)
-        except ConfigError as error:
-            return problem(500, "run-unreadable", "The run cannot be read", str(error))
+        run = records.read_run(parts, export_id, run_id)
     if run is None:
         return problem(
             404, "no-such-run", "No such run", "There is no run at this address; check the export and run ids"
@@ -157,6 +157,8 @@ def view(parts: Parts, run: Run) -> RunView:
         provider=run.connection.provider,
         connection=run.connection.id,
         list_id=run.export.list_id,
+        list_name=None if plan is None else plan.list_name,
+        list_count=None if plan is None else plan.list_count,
         waiting_until=None if run.status.ended else _waiting_until(parts, run),
         sums=None if plan is None else _sums(plan.counts, counts),
         batches=0 if plan is None else len(plan.batches),
@@ -166,7 +168,7 @@ def view(parts: Parts, run: Run) -> RunView:
         omitted_values=0 if plan is None else plan.omitted,
         compared_with=None if plan is None else plan.compared_with,
         segments=() if plan is None else plan.segments,
-        rejects=() if plan is None else tuple(_reject(row) for row in plan.reasons),
+        rejects=tuple(_reject(row) for row in (*run.refusals, *(() if plan is None else plan.reasons))),
         timeline=run.timeline,
     )
 
@@ -190,6 +192,7 @@ def _reject(row: ReasonCount) -> RejectView:
         count=row.count,
         sentence=text.sentence,
         remedy=text.remedy,
+        words=row.words,
         segment=row.example.segment,
         part=row.example.part,
         line=row.example.line,

@@ -33,10 +33,10 @@ def with_provider(parts: Parts, connection: Connection, ask: Callable[[Provider]
 def _ask(parts: Parts, connection: Connection, key: SecretStr, ask: Callable[[Provider], Answer]) -> Answer:
     provider = parts.connect(connection, key)
     try:
-        answer = ask(provider)
+        return ask(provider)
     except ThrottledError as error:
         lanes.hold_back(parts, connection.lane, error.wait_s)
         raise
-    if provider.not_before_s:
-        lanes.hold_back(parts, connection.lane, provider.not_before_s)
-    return answer
+    finally:
+        if provider.not_before_s:
+            lanes.hold_back(parts, connection.lane, provider.not_before_s)

@@ -12,6 +12,7 @@ from typing import Any
 from exporters import log
 from exporters.delivery import lanes, records
 from exporters.model.batch import Outcome
+from exporters.model.reject import ReasonCount
 from exporters.model.run import DeliveryCounts, Plan, Run, RunStatus, Step
 from exporters.parts import Parts
 from exporters.planning.ledger import merge_ledger
@@ -27,14 +28,22 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
     status, reason = verdict(run, plan, outcomes, result)
     has_ledger = plan.counts.planned > 0 and closes(plan, outcomes, result)
     with tempfile.TemporaryDirectory(prefix="finish-") as folder:
-        _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=has_ledger)
+        refusals = _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=has_ledger)
     now = parts.now()
     text = f"{status}: {result.delivered:,} delivered, {result.refused:,} refused, {result.unknown:,} unknown"
     ended = records.change_run(
         parts,
         run,
         lambda run: run.noted(
-            now, text, status=status, step=Step.ENDED, finished=now, result=result, reason=reason, has_ledger=has_ledger
+            now,
+            text,
+            status=status,
+            step=Step.ENDED,
+            finished=now,
+            result=result,
+            refusals=refusals,
+            reason=reason,
+            has_ledger=has_ledger,
         ),
     )
     level = logging.INFO if status is RunStatus.SUCCESSFUL else logging.WARNING
@@ -108,7 +117,7 @@ def verdict(run: Run, plan: Plan, outcomes: list[Outcome], result: DeliveryCount
     if result.delivered == 0:
         return RunStatus.FAILED, reason or _first_words(outcomes)
     if result.refused or result.unknown:
-        return RunStatus.WARNINGS, reason
+        return RunStatus.WARNINGS, reason or _first_words(outcomes)
     return RunStatus.SUCCESSFUL, reason
 
 
@@ -143,19 +152,20 @@ def _with_rest_unknown(parts: Parts, run: Run, plan: Plan) -> DeliveryCounts:
 
 def _write_files(
     parts: Parts, run: Run, plan: Plan, outcomes: list[Outcome], folder: Path, *, with_ledger: bool
-) -> None:
-    """The rejects file of the run and, where its sums close, its ledger."""
+) -> tuple[ReasonCount, ...]:
+    """The rejects file of the run and, where its sums close, its ledger; answers the provider's words for rejects."""
     contacts, planned, previous = folder / "contacts.parquet", folder / "planned.parquet", None
     parts.state.download(paths.staged_contacts(run.id, plan.attempt), contacts)
     parts.state.download(paths.staged_rejects(run.id, plan.attempt), planned)
     verdicts = {outcome.number: outcome.tally for outcome in outcomes}
     limits: dict[str, Any] = {"work": folder, "memory_mb": parts.plan_memory_mb, "threads": parts.plan_threads}
-    write_rejects(planned, contacts, verdicts, folder / "rejects.parquet", **limits)
+    refusals = write_rejects(planned, contacts, verdicts, folder / "rejects.parquet", **limits)
     parts.state.upload(paths.rejects(run.export.id, run.id), folder / "rejects.parquet")
     if not with_ledger:
-        return
+        return refusals
     if plan.ledger is not None:
         previous = folder / "previous.parquet"
         parts.state.download(paths.ledger(run.export.id, plan.ledger), previous)
     merge_ledger(previous, contacts, verdicts, folder / "ledger.parquet", **limits)
     parts.state.upload(paths.ledger(run.export.id, run.id), folder / "ledger.parquet")
+    return refusals

@@ -77,8 +77,9 @@ def _note(parts: Parts, run: Run, text: str) -> Run:
     now = parts.now()
 
     def change(run: Run) -> Run:
-        said = any(event.text == text for event in run.timeline)
-        return run if said else run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING)
+        if any(event.text == text for event in run.timeline):
+            return run.model_copy(update={"updated": now})  # so that the watch sees it alive
+        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING)
 
     return records.change_run(parts, run, change)
 

@@ -6,6 +6,7 @@ buckets are not spent twice. An answer that was recorded but not acted on is act
 
 import json
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from exporters.delivery import lanes, verdicts
@@ -22,7 +23,7 @@ from exporters.providers.base import JobReport, JobState
 #: A message that comes this long after the next question was due is not a double but the redelivery after a crash.
 OVERDUE = timedelta(minutes=2)
 #: How long a job is asked for with a key that the provider refuses, before its rows are given up as unknown.
-ACCESS_PATIENCE_S = 900.0
+ACCESS_PATIENCE = timedelta(minutes=15)
 
 
 def poll_batch(parts: Parts, message: PollMessage) -> None:
@@ -42,8 +43,14 @@ def poll_batch(parts: Parts, message: PollMessage) -> None:
         batch.poll_later(message.poll, wait_s)
         return
     counted = _count_question(batch, held, job)
-    if counted is not None:
+    if counted is None:
+        return
+    try:
         _ask(batch, *counted)
+    except Exception:  # the message comes back, and must not be taken for a double of the question that failed
+        with suppress(StorageConflictError):
+            batch.save(held.value, counted[0].etag)
+        raise
 
 
 def _count_question(batch: Assignment, held: Held, job: ImportJob) -> tuple[Held, ImportJob] | None:
@@ -59,7 +66,7 @@ def _count_question(batch: Assignment, held: Held, job: ImportJob) -> tuple[Held
 
 
 def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
-    next_s, patience_s = job.next_s, batch.facts.job_deadline_s
+    next_s, give_up = job.next_s, job.submitted + timedelta(seconds=batch.facts.job_deadline_s)
     report = JobReport(state=JobState.PENDING)
     try:
         report = with_provider(batch.parts, batch.run.connection, lambda provider: provider.poll(job.id))
@@ -70,13 +77,23 @@ def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
         next_s = max(next_s, backoff_s(job.polls, batch.parts.jitter()))
     except ConfigError as error:
         halt(batch, str(error))
-        next_s, patience_s = backoff_s(job.polls, batch.parts.jitter()), ACCESS_PATIENCE_S
+        held, job = _shut_out(batch, held, job)
+        next_s = backoff_s(job.polls, batch.parts.jitter())
+        give_up = min(give_up, (job.shut_out or batch.parts.now()) + ACCESS_PATIENCE)
     if report.state is not JobState.PENDING:
         _record(batch, held, verdicts.judge(job, report, _emails(batch, job, report)))
-    elif (batch.parts.now() - job.submitted).total_seconds() > patience_s:
+    elif batch.parts.now() > give_up:
         _record(batch, held, verdicts.unknown(job.rows))
     else:
         batch.poll_later(job.polls, next_s)
+
+
+def _shut_out(batch: Assignment, held: Held, job: ImportJob) -> tuple[Held, ImportJob]:
+    """Remember since when the provider refuses the key."""
+    if job.shut_out is not None:
+        return held, job
+    job = job.model_copy(update={"shut_out": batch.parts.now()})
+    return batch.save(held.value.model_copy(update={"job": job}), held.etag), job
 
 
 def _emails(batch: Assignment, job: ImportJob, report: JobReport) -> list[str]:

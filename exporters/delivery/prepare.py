@@ -1,6 +1,7 @@
 """Prepare a run: check access, read the newest snapshots, stage what is to be sent. Writes nothing at the provider."""
 
 import hashlib
+import logging
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from exporters import log
 from exporters.delivery.access import with_provider
-from exporters.errors import SegmentError
+from exporters.errors import SegmentError, StorageConflictError
 from exporters.model.fields import ContactShape
 from exporters.model.run import ExportState, Plan, Run
 from exporters.parts import Parts
@@ -32,18 +34,18 @@ def prepare(parts: Parts, run: Run) -> Plan:
     NotCompleteError, ThrottledError, TransientError.
     """
     access, envelope = with_provider(parts, run.connection, lambda provider: _check(run, provider))
-    ledger = _ledger_in_force(parts, run)
     attempt = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         work = Path(folder)
         segments = [_fetch(parts, segment, access.shape, work) for segment in run.export.segments]
+        ledger, file = _ledger_in_force(parts, run, work)
         compared = None if run.full else ledger
         inputs = PlanInputs(
             segments=segments,
             shape=access.shape,
             limits=parts.facts(run.connection).limits,
             envelope=envelope,
-            ledger=None if compared is None else _download_ledger(parts, run, compared, work),
+            ledger=None if compared is None else file,
         )
         plan_folder = work / "plan"
         plan_folder.mkdir()
@@ -67,6 +69,8 @@ def prepare(parts: Parts, run: Run) -> Plan:
         mapping_version=mapping_version(access.shape),
         ledger=ledger,
         compared_with=compared,
+        list_name=access.list_name,
+        list_count=access.list_count,
         attempt=attempt,
         batches=planned.batches,
         bytes=planned.bytes,
@@ -88,18 +92,18 @@ def _fetch(parts: Parts, segment: str, shape: ContactShape, work: Path) -> Local
     return fetch_segment(parts.segments, snapshot, columns=shape.columns, folder=work)
 
 
-def _ledger_in_force(parts: Parts, run: Run) -> str | None:
-    """The run whose ledger says who is on this list already; None when nobody is known to be."""
-    state = parts.documents.read(ExportState, paths.export_state(run.export.id))
-    if state is None or state.value.ledger_target != run.target:
-        return None
-    return state.value.ledger
-
-
-def _download_ledger(parts: Parts, run: Run, ledger: str, work: Path) -> Path:
-    target = work / "ledger.parquet"
-    parts.state.download(paths.ledger(run.export.id, ledger), target)
-    return target
+def _ledger_in_force(parts: Parts, run: Run, work: Path) -> tuple[str, Path] | tuple[None, None]:
+    """The run whose ledger says who is on this list already, and its file; None when nobody is known to be."""
+    found = parts.documents.read(ExportState, paths.export_state(run.export.id))
+    if found is None or found.value.ledger is None or found.value.ledger_target != run.target:
+        return None, None
+    file = work / "ledger.parquet"
+    try:
+        parts.state.download(paths.ledger(run.export.id, found.value.ledger), file)
+    except StorageConflictError:
+        log.step("plan", "ledger is gone", level=logging.WARNING, run_id=run.id)
+        return None, None
+    return found.value.ledger, file
 
 
 def _names(run: Run) -> str:

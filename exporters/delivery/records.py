@@ -24,7 +24,8 @@ def change_run(parts: Parts, run: Run, change: Callable[[Run], Run]) -> Run:
 
 def has_outcome(parts: Parts, run: Run, batch: int) -> bool:
     """Whether a batch has ended."""
-    return parts.state.get(paths.outcome(run.export.id, run.id, batch)) is not None
+    path = paths.outcome(run.export.id, run.id, batch)
+    return any(blob.name == path for blob in parts.state.list(path))
 
 
 def store_outcome(parts: Parts, run: Run, outcome: Outcome) -> bool:

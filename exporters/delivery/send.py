@@ -6,7 +6,7 @@ answer and the record sends the rows again, which changes nothing at the provide
 """
 
 import logging
-import uuid
+from contextlib import suppress
 from datetime import timedelta
 
 from exporters.delivery import lanes, records, verdicts
@@ -19,8 +19,9 @@ from exporters.model.messages import BatchMessage
 from exporters.parts import Parts
 from exporters.storage.documents import Versioned
 
-#: How long a step may work on a batch before another one may take it for dead: longer than any request may last.
-CLAIM = timedelta(minutes=5)
+#: How long a step may work on a batch before another one may take it for dead: longer than `functionTimeout` in
+#: host.json lets a step live.
+CLAIM = timedelta(minutes=11)
 #: Requests that a batch may need until the rest of it is refused: enough to find one bad row of 30,000 by halves twice.
 MAX_REQUESTS = 64
 #: Tries in a row that failed and may pass; with the delays below they cover about two hours.
@@ -34,9 +35,28 @@ Held = Versioned[BatchProgress]
 def send_batch(parts: Parts, message: BatchMessage) -> None:
     """Make the next request of a batch, or see that whatever comes next for it happens."""
     batch = Assignment.of(parts, message)
-    held = None if batch is None else _take(batch)
-    if batch is None or held is None:
+    if batch is None:
+        _leave_lane(parts, message)
         return
+    held = _take(batch)
+    if held is None:
+        return
+    try:
+        _make_request(batch, held)
+    except Exception:  # the message comes back, and must not find the batch claimed by a step that is no more
+        with suppress(StorageConflictError):
+            batch.save(held.value.model_copy(update={"claim": None}), held.etag)
+        raise
+
+
+def _leave_lane(parts: Parts, message: BatchMessage) -> None:
+    """A run that has ended, and got a slot all the same because the lane heard of it too late, gives it back."""
+    run = records.read_run(parts, message.export, message.run)
+    if run is not None and run.status.ended:
+        lanes.leave(parts, run.connection.lane, run.id)
+
+
+def _make_request(batch: Assignment, held: Held) -> None:
     if batch.run.halted:
         conclude(batch, _rest_refused(held.value, batch.run.reason), reason=batch.run.reason)
         return
@@ -46,7 +66,7 @@ def send_batch(parts: Parts, message: BatchMessage) -> None:
     contacts = [lines[row] for row in verdicts.rows_of(held.value.pending[0])]
     try:
         job_id = with_provider(
-            parts, batch.run.connection, lambda provider: provider.submit(batch.run.export.list_id, contacts)
+            batch.parts, batch.run.connection, lambda provider: provider.submit(batch.run.export.list_id, contacts)
         )
     except RefusedError as error:
         _narrow(batch, held, error)
@@ -85,11 +105,12 @@ def _take(batch: Assignment) -> Held | None:
     if progress.claim is not None and now < progress.claim.until:
         batch.send_later((progress.claim.until - now).total_seconds())
         return None
-    wait_s = lanes.wait_s(batch.parts, batch.account)
+    own_wait_s = 0.0 if progress.not_before is None else (progress.not_before - now).total_seconds()
+    wait_s = max(lanes.wait_s(batch.parts, batch.account), own_wait_s)
     if wait_s > 0:
         batch.send_later(wait_s)
         return None
-    claimed = progress.model_copy(update={"claim": Claim(owner=uuid.uuid4().hex, until=now + CLAIM)})
+    claimed = progress.model_copy(update={"claim": Claim(until=now + CLAIM)})
     try:
         return batch.save(claimed, None if held is None else held.etag)
     except StorageConflictError:  # another message was faster and has the batch
@@ -131,7 +152,7 @@ def _narrow(batch: Assignment, held: Held, error: RefusedError) -> None:
 
 def _asked(progress: BatchProgress, **changes: object) -> BatchProgress:
     """After a request that the provider has answered."""
-    update = {"requests": progress.requests + 1, "failures": 0, "claim": None}
+    update = {"requests": progress.requests + 1, "failures": 0, "not_before": None, "claim": None}
     return progress.model_copy(update={**update, **changes})
 
 
@@ -150,7 +171,8 @@ def _after_failure(batch: Assignment, held: Held, error: TransientError) -> None
 
 def _try_again(batch: Assignment, progress: BatchProgress, etag: str, delay_s: float, *, outcome: str) -> None:
     """Give the claim back and come again later."""
-    batch.save(progress.model_copy(update={"claim": None}), etag)
+    not_before = batch.parts.now() + timedelta(seconds=delay_s)
+    batch.save(progress.model_copy(update={"claim": None, "not_before": not_before}), etag)
     batch.log("send", outcome, level=logging.WARNING, wait_s=round(delay_s, 1))
     batch.send_later(delay_s)
 

@@ -3,20 +3,19 @@
 A row is `delivered` only when its import job has ended and the job's error report, where there is one, has been read.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from exporters.model.batch import BatchProgress, ImportJob, RowRange, Tally
+from exporters.providers import wording
 from exporters.providers.base import JobReport, JobState
 
-_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;]+")
 #: Longest text of a provider that is kept, in characters.
 MAX_WORDS = 300
 
 
-def without_addresses(words: str) -> str:
-    """A provider's sentence with every address blacked out and cut to a bearable length: it is stored and shown."""
-    return _ADDRESS.sub("[address]", words)[:MAX_WORDS]
+def without_values(words: str) -> str:
+    """A provider's sentence with all that it quotes blacked out, cut to a bearable length: it is stored and shown."""
+    return wording.without_values(words)[:MAX_WORDS]
 
 
 def rows_of(ranges: Iterable[RowRange]) -> list[int]:
@@ -46,7 +45,7 @@ def judge(job: ImportJob, report: JobReport, emails: Sequence[str]) -> Tally:
     They are read only when the report names someone; an empty sequence does where it names no one.
     """
     if report.state is JobState.FAILED:
-        words = without_addresses(report.words or "the import job failed")
+        words = without_values(report.words or "the import job failed")
         return Tally(refused_ranges=tuple((rows, words) for rows in job.rows))
     refused = _named(job, report, emails)
     nameless = _nameless(job, report, len(refused))
@@ -65,7 +64,7 @@ def unknown(ranges: tuple[RowRange, ...]) -> Tally:
 
 def refused(ranges: tuple[RowRange, ...], words: str) -> Tally:
     """Rows of a request that the provider refused as a whole."""
-    return Tally(refused_ranges=tuple((rows, without_addresses(words)) for rows in ranges))
+    return Tally(refused_ranges=tuple((rows, without_values(words)) for rows in ranges))
 
 
 def add(one: Tally, other: Tally) -> Tally:
@@ -88,7 +87,7 @@ def narrowed(progress: BatchProgress, named: dict[int, str], *, words: str) -> B
     request, *later = progress.pending
     again: tuple[tuple[RowRange, ...], ...] = ()
     rows = rows_of(request)
-    at_fault = {rows[index]: without_addresses(text) for index, text in named.items() if 0 <= index < len(rows)}
+    at_fault = {rows[index]: without_values(text) for index, text in named.items() if 0 <= index < len(rows)}
     if at_fault:
         rest = ranges_of(row for row in rows if row not in at_fault)
         again = (rest,) if rest else ()
@@ -109,7 +108,7 @@ def _named(job: ImportJob, report: JobReport, emails: Sequence[str]) -> dict[int
         return {}
     rows = rows_of(job.rows)
     return {
-        row: without_addresses(words[email] or "refused")
+        row: without_values(words[email] or "refused")
         for row, email in zip(rows, emails, strict=True)
         if email in words
     }
@@ -118,12 +117,12 @@ def _named(job: ImportJob, report: JobReport, emails: Sequence[str]) -> dict[int
 def _nameless(job: ImportJob, report: JobReport, named: int) -> int:
     """How many more rows the job did not take than can be named.
 
-    Where the job had errors but told neither their names nor their number, nobody is known to be delivered.
+    Where the job had errors and its report could not be read, nobody is known to be delivered, whatever is counted.
     """
     rest = job.contacts - named
-    if report.errored is not None:
-        return min(rest, max(0, report.errored - named))
     if report.report_missing:
         return rest
+    if report.errored is not None:
+        return min(rest, max(0, report.errored - named))
     strangers = len({refusal.email.strip().lower() for refusal in report.refusals}) - named
     return min(rest, max(0, strangers))

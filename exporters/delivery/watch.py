@@ -52,6 +52,8 @@ def _create_again(parts: Parts, state: ExportState) -> None:
 
 
 def _look(parts: Parts, run: Run) -> None:
+    if lanes.wait_s(parts, run.connection.lane) > 0 and not run.status.ended:
+        return  # the provider wants a pause: everything about the run waits in hidden messages
     silent = parts.now() - run.updated > SILENCE
     ended = run.plan is not None and records.all_ended(parts, run, run.plan)
     if run.status.ended or (silent and (run.plan is None or ended)):
@@ -81,7 +83,11 @@ def _stands_still(parts: Parts, slot: Slot) -> bool:
     held = None if batch is None else batch.progress()
     if held is None:
         return True
-    now, job, claim = parts.now(), held.value.job, held.value.claim
-    if job is not None:
-        return now > job.asked + timedelta(seconds=job.next_s) + SILENCE
-    return claim is None or now > claim.until + SILENCE
+    progress = held.value
+    if progress.job is not None:
+        due = progress.job.asked + timedelta(seconds=progress.job.next_s)
+    elif progress.claim is not None:
+        due = progress.claim.until
+    else:
+        due = progress.not_before or slot.since
+    return parts.now() > due + SILENCE

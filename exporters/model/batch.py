@@ -21,6 +21,7 @@ class ImportJob(BaseModel):
     polls: NonNegativeInt = 0  #: questions asked so far
     asked: AwareDatetime  #: when the last one was asked, or the job was submitted
     next_s: float  #: seconds from then to the next question
+    shut_out: AwareDatetime | None = None  #: since when the provider has refused the key
 
 
 class Claim(BaseModel):
@@ -28,7 +29,6 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    owner: str
     until: AwareDatetime
 
 
@@ -67,6 +67,7 @@ class BatchProgress(BaseModel):
     tally: Tally = Tally()
     requests: NonNegativeInt = 0  #: write requests made, refused ones included
     failures: NonNegativeInt = 0  #: tries in a row that failed and may pass
+    not_before: AwareDatetime | None = None  #: after a failure: no request earlier
     claim: Claim | None = None
 
     @classmethod

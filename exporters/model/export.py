@@ -1,5 +1,6 @@
 """An export: which segments go to which list, when, and how columns become fields. `config/exports/<id>.json`."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
@@ -58,16 +59,12 @@ class Schedule(BaseModel):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError, a folder an OSError
-            raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Zagreb") from error
-        except KeyError as error:
+        except (KeyError, ValueError, OSError) as error:  # not found is a KeyError, a folder an OSError
             raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Zagreb") from error
         return value
 
     @model_validator(mode="after")
     def _readable_cron(self) -> Self:
-        from datetime import UTC, datetime
-
         if len(self.cron.split()) != 5:
             raise ValueError("cron takes five fields: minute, hour, day of month, month, day of week")
         try:

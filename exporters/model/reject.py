@@ -132,3 +132,4 @@ class ReasonCount(BaseModel):
     column: str  #: column at fault; empty when it is the whole line
     count: int
     example: Place
+    words: str = ""  #: the provider's, for those it refused; what they quote is blacked out

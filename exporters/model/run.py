@@ -94,6 +94,8 @@ class Plan(BaseModel):
     mapping_version: str  #: digest of everything that decides how a profile becomes a contact
     ledger: RunId | None = None  #: the run whose ledger was in force; its people stay known after this run
     compared_with: RunId | None = None  #: the run whose ledger was compared; None: everyone was planned
+    list_name: str = ""  #: as the provider calls it
+    list_count: int | None = None  #: contacts on the list before, where the provider tells
     attempt: str  #: folder of the staged batches; a plan that was made twice has two, and only this one counts
     batches: tuple[NonNegativeInt, ...] = ()  #: contacts of each batch, by number from 0
     bytes: NonNegativeInt = 0  #: request bodies, all together
@@ -140,6 +142,7 @@ class Run(BaseModel):
     full: bool = False  #: send everyone, whatever the ledger says
     plan: Plan | None = None
     result: DeliveryCounts | None = None
+    refusals: tuple[ReasonCount, ...] = ()  #: what the provider said of those it did not take, most frequent first
     reason: str = ""  #: why the run failed, or what to look at, in an operator's words
     halted: bool = False  #: nothing more is sent: batches that still wait end as refused, for `reason`
     has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on

@@ -35,7 +35,6 @@ class Access:
     list_name: str
     list_count: int | None  #: contacts on the list now, where it is told
     shape: ContactShape  #: the mapping, resolved against the fields of the account
-    room: int | None = None  #: how many more contacts the plan takes, where it is told
 
 
 class JobState(StrEnum):
@@ -61,9 +60,9 @@ class JobReport:
     state: JobState
     refusals: Sequence[Refusal] = field(default=())
     #: Contacts that the job did not take, by its own count; None where it gives none. With more of them than
-    #: `refusals` name, the rest have no verdict. A negative report (file missing, unreadable) sets `report_missing`.
+    #: `refusals` name, the rest have no verdict.
     errored: int | None = None
-    report_missing: bool = False  #: the job had errors, but its report could not be read
+    report_missing: bool = False  #: the job had errors, but its report is missing, unreadable or empty
     words: str = ""  #: why the job failed
 
 

@@ -224,7 +224,7 @@ class Api:
             self._note(wait)
             return ThrottledError(text, wait_s=wait)
         if family is RefusedError:
-            return RefusedError(text, too_large=status == 413)
+            return RefusedError(text)
         return family(text)
 
     def _note(self, wait_s: float | None) -> None:

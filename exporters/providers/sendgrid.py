@@ -307,7 +307,7 @@ def _ended(job: _Job, state: JobState) -> JobReport:
         state=state,
         refusals=refusals or (),
         errored=results.errored_count,
-        report_missing=has_errors and refusals is None,
+        report_missing=has_errors and not refusals,  # a report that names nobody is no report
         words=_failure_words(job, refusals or ()) if state is JobState.FAILED else "",
     )
 

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from exporters import log
 from exporters.errors import ConfigError
@@ -15,10 +16,12 @@ from exporters.model.connection import Connection
 from exporters.model.export import Export
 from exporters.model.messages import RunMessage
 from exporters.model.names import run_id
-from exporters.model.run import Active, Event, ExportState, Run, Trigger
+from exporters.model.run import Active, Event, ExportState, Run, RunStatus, Trigger
 from exporters.parts import Parts
 from exporters.scheduling.due import due_occurrence
 from exporters.storage import paths
+
+Named = TypeVar("Named", Export, Connection)
 
 #: Idempotency keys that an export remembers, newest last.
 KEYS_KEPT = 200
@@ -58,15 +61,24 @@ def read_export(parts: Parts, export_id: str) -> tuple[Export, Connection]:
 
     Raises NoSuchExportError, or ConfigError when a document or its provider is missing or unreadable.
     """
-    found = parts.documents.read(Export, paths.export(export_id))
-    if found is None:
+    export = _read_named(parts, Export, paths.export(export_id), export_id)
+    if export is None:
         raise NoSuchExportError(f"There is no export {export_id}")
-    export = found.value
-    connection = parts.documents.read(Connection, paths.connection(export.connection))
+    connection = _read_named(parts, Connection, paths.connection(export.connection), export.connection)
     if connection is None:
         raise ConfigError(f"The export {export_id} uses the connection {export.connection}, which does not exist")
-    parts.facts(connection.value)
-    return export, connection.value
+    parts.facts(connection)
+    return export, connection
+
+
+def _read_named(parts: Parts, kind: type[Named], path: str, name: str) -> Named | None:
+    """A document whose id is the name of its file: with another one, two files would share one state or one lane."""
+    found = parts.documents.read(kind, path)
+    if found is None:
+        return None
+    if found.value.id != name:
+        raise ConfigError(f"{path} says that its id is {found.value.id}: make id and file name the same")
+    return found.value
 
 
 def start_run(parts: Parts, export_id: str, cause: Cause) -> Run:
@@ -102,7 +114,7 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
         log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
     found = parts.documents.read(Run, path)
     run = run if found is None else found.value
-    if run.plan is None and not run.status.ended:
+    if run.status is RunStatus.QUEUED:
         message = RunMessage(export=export.id, run=run.id)
         parts.queues.send(parts.queue_names.plan, message.model_dump_json())
     return run
@@ -123,14 +135,14 @@ def start_due(parts: Parts) -> None:
 
 def _due(parts: Parts, export_id: str, *, configured: datetime) -> datetime | None:
     """The occurrence that an export has to be started for now."""
-    found = parts.documents.read(Export, paths.export(export_id))
-    if found is None or found.value.schedule is None:
+    export = _read_named(parts, Export, paths.export(export_id), export_id)
+    if export is None or export.schedule is None:
         return None
     state = parts.documents.read(ExportState, paths.export_state(export_id))
     handled = None if state is None else state.value.occurrence
     # An occurrence before the export was written is none of its own.
     after = configured if handled is None else max(handled, configured)
-    return due_occurrence(found.value.schedule, after=after, now=parts.now())
+    return due_occurrence(export.schedule, after=after, now=parts.now())
 
 
 def _start_scheduled(parts: Parts, export_id: str, occurrence: datetime) -> None:

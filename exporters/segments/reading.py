@@ -142,7 +142,7 @@ def _names(
         if absent := [column for column in table.columns if column.casefold() not in map(str.casefold, first)]:
             raise _PartFault(
                 f"{name}: {table.source} says that the first line is a header, but the columns it names are not in it"
-                f" ({_listed(absent)}); {_existing(first)}"
+                f" ({_listed(absent)}); {_existing(first, header=len(absent) < len(table.columns))}"
             )
         return first, first_line
     if not table.columns:
@@ -190,13 +190,17 @@ def _positions(names: Sequence[str], columns: Sequence[str], part: str) -> dict[
             hint = f" (did you mean {' or '.join(shown)}?)" if shown and not _is_data(names) else ""
             faults.append(f"column {column} is missing{hint}")
     if faults:
-        raise _PartFault(f"{part}: {'; '.join(faults)}; {_existing(names)}")
+        known = bool(positions) or any("did you mean" in fault for fault in faults)
+        raise _PartFault(f"{part}: {'; '.join(faults)}; {_existing(names, header=known)}")
     return positions
 
 
-def _existing(names: Sequence[str]) -> str:
+def _existing(names: Sequence[str], *, header: bool) -> str:
+    """What columns there are; not where the first line may be a person rather than a header."""
     if _is_data(names):
         return "its first line holds an e-mail address, so it is not a header."
+    if not header:
+        return "its first line has none of the mapped columns, so it may not be a header: its words are not shown here."
     return f"the file has the columns {_listed(names)}."
 
 

@@ -48,10 +48,6 @@ class Documents:
             return False
         return True
 
-    def replace(self, path: str, document: BaseModel, etag: str) -> None:
-        """Write a document over the version with this ETag. Raises StorageConflictError when it is no longer there."""
-        self.store.replace(path, _encode(document), etag=etag)
-
     def change(
         self,
         kind: type[Document],

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from infra.local.sample.accounts import Account, Field
 from infra.local.demo.following import Followed
+from infra.local.sample.accounts import Account, Field
 from infra.local.sample.people import COLUMNS, DATE_OF_BIRTH
 from infra.local.sample.truth import Truth, Verdict
 

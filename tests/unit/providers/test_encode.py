@@ -1,7 +1,7 @@
 import pytest
 
 from exporters.model.fields import ContactShape, FieldType, TargetField
-from exporters.providers.encode import Value, encode
+from tests.encode import Value, encode
 
 
 def shape(*paths: tuple[str, ...]) -> ContactShape:

@@ -91,14 +91,6 @@ def test_a_refused_question_is_a_setting_to_change_since_there_is_nothing_to_nar
         api.get("/list", what="the question")
 
 
-def test_only_413_says_that_a_smaller_request_could_pass(api: Api, vendor: Vendor) -> None:
-    for status, too_large in ((400, False), (413, True)):
-        vendor.answer({}, status)
-        with pytest.raises(RefusedError) as caught:
-            send(api)
-        assert caught.value.too_large is too_large
-
-
 def test_an_error_holds_neither_key_nor_address_nor_body(api: Api, vendor: Vendor) -> None:
     for status in (302, 400, 401, 403, 418, 429, 500):
         vendor.answer({"message": f"{PERSON} body-text secret-key"}, status)

@@ -157,3 +157,27 @@ def test_run_ids_sort_newest_first(world):
         world.pass_time(seconds=1)
 
     assert ids == sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize("place", ["export", "connection"])
+def test_a_document_whose_id_is_not_its_file_s_name_starts_nothing(world, place):
+    copied = world.state.get(getattr(paths, place)("newsletter" if place == "export" else "main")).data
+    world.state.put(getattr(paths, place)("copy"), copied)
+    world.export(id="other", connection="copy" if place == "connection" else "main")
+
+    answer = world.start("copy" if place == "export" else "other")
+
+    assert answer.status == 422
+    assert "make id and file name the same" in json.loads(answer.body)["detail"]
+
+
+@pytest.mark.parametrize("name", ["Archive/old", "Newsletter", "copy"])
+def test_a_scheduled_export_in_a_wrong_file_does_not_stop_the_others(world, name):
+    schedule(world)
+    world.time = START - timedelta(hours=2)
+    world.state.put(paths.export(name), world.state.get(paths.export("newsletter")).data)
+    world.time = START
+
+    world.exporter.tick()
+
+    assert len(runs(world)) == 1
