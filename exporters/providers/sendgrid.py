@@ -139,7 +139,7 @@ class SendGrid:
     #: Ours: SendGrid names no limit. A job takes half a minute or more, so many at once keep a large export moving.
     jobs_in_flight: ClassVar[int] = 16
     #: Ours. A job of one contact was seen to take 30 seconds.
-    poll_delays_s: ClassVar[Sequence[float]] = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+    poll_delays_s: ClassVar[Sequence[float]] = (1.5, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
     #: Ours, from the "few hours" that exports of 100,000 profiles may take.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
     job_deadline_s: ClassVar[float] = 6 * 3600.0

@@ -80,8 +80,8 @@ def fetch_segment(store: BlobStore, snapshot: Snapshot, *, columns: Sequence[str
 
 
 def _open_part(blob: BlobInfo, path: Path, table: TableFormat | None, columns: Sequence[str]) -> LocalPart:
-    to_utf8(path, told=None if table is None else table.encoding, name=blob.name)
-    found = facts(path)
+    known = to_utf8(path, told=None if table is None else table.encoding, name=blob.name)
+    found = facts(path, is_utf8=known)
     read = PartRead(name=blob.name, etag=blob.etag, bytes=blob.size)
     if not found.lines:
         return LocalPart(

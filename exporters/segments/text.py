@@ -31,11 +31,14 @@ class TextFacts:
     clean: bool  #: UTF-8 throughout, and no NUL bytes
 
 
-def to_utf8(path: Path, *, told: str | None, name: str) -> None:
-    """Rewrite a local part in place as UTF-8 without byte order mark. Raises SegmentError for an unknown encoding."""
-    encoding, mark = _encoding(path, told, name)
+def to_utf8(path: Path, *, told: str | None, name: str) -> bool:
+    """Rewrite a local part in place as UTF-8 without byte order mark.
+
+    Answers whether it is known to be UTF-8 throughout. Raises SegmentError for an unknown encoding.
+    """
+    encoding, mark, known = _encoding(path, told, name)
     if encoding == "utf-8" and not mark:
-        return
+        return known
     copy = path.with_name(path.name + ".utf8")
     with path.open("rb") as source, copy.open("wb") as target:
         source.seek(mark)
@@ -45,10 +48,14 @@ def to_utf8(path: Path, *, told: str | None, name: str) -> None:
         else:
             _transcode(source, target, encoding)
     copy.replace(path)
+    return False
 
 
-def facts(path: Path) -> TextFacts:
-    """Count lines and look for bytes that need care. Cuts blank lines off the end of the file."""
+def facts(path: Path, *, is_utf8: bool = False) -> TextFacts:
+    """Count lines and look for bytes that need care. Cuts blank lines off the end of the file.
+
+    `is_utf8` says that the file is known to be UTF-8 throughout, so that it need not be decoded for that.
+    """
     _cut_blank_end(path)
     lines, nul, last = 0, False, b""
     with path.open("rb") as file:
@@ -56,7 +63,7 @@ def facts(path: Path) -> TextFacts:
             lines += chunk.count(b"\n")
             nul = nul or b"\0" in chunk
             last = chunk[-1:]
-    return TextFacts(lines=lines + (last not in {b"", b"\n"}), clean=not nul and _is_utf8(path))
+    return TextFacts(lines=lines + (last not in {b"", b"\n"}), clean=not nul and (is_utf8 or _is_utf8(path)))
 
 
 def readlines(file: BinaryIO) -> Iterator[bytes]:
@@ -69,18 +76,20 @@ def readlines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _encoding(path: Path, told: str | None, name: str) -> tuple[str, int]:
-    """Python's name of the encoding, and the length of the byte order mark."""
+def _encoding(path: Path, told: str | None, name: str) -> tuple[str, int, bool]:
+    """Python's name of the encoding, the length of the byte order mark, and whether every byte was looked at for it."""
     with path.open("rb") as file:
         start = file.read(4)
     mark = next((mark for mark in _MARKS if start.startswith(mark[0])), None)
     if told is not None:
-        return _told_encoding(told, start, name), 0 if mark is None else len(mark[0])
+        return _told_encoding(told, start, name), 0 if mark is None else len(mark[0]), False
     if mark is not None:
-        return mark[1], len(mark[0])
+        return mark[1], len(mark[0]), False
     if len(start) >= 2 and (start[0] == 0) != (start[1] == 0):
-        return ("utf-16-be" if start[0] == 0 else "utf-16-le"), 0
-    return ("utf-8" if _is_utf8(path) or _is_mostly_utf8(path) else "cp1252"), 0
+        return ("utf-16-be" if start[0] == 0 else "utf-16-le"), 0, False
+    if _is_utf8(path):
+        return "utf-8", 0, True
+    return ("utf-8" if _is_mostly_utf8(path) else "cp1252"), 0, False
 
 
 def _told_encoding(told: str, start: bytes, name: str) -> str:

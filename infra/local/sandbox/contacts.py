@@ -3,8 +3,8 @@
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterator
-from itertools import compress, count
+from collections.abc import Iterable, Iterator
+from itertools import compress, count, repeat
 
 import orjson
 
@@ -46,6 +46,13 @@ class Members:
         self._flags[serial] = 1
         self._count += 1
         return True
+
+    def add_new(self, serials: range) -> None:
+        """Take in contacts that have just come to be."""
+        if serials.stop > len(self._flags):
+            self._flags.extend(bytes(serials.stop + GROWTH - len(self._flags)))
+        self._flags[serials.start : serials.stop] = b"\x01" * len(serials)
+        self._count += len(serials)
 
     def discard(self, serial: int) -> bool:
         """Whether the contact was on the list."""
@@ -112,6 +119,26 @@ class Contacts:
         self._updated.append(now)
         self._count += 1
         return serial
+
+    def add_new(self, rows: Iterable[tuple[str, bytes]], now: float) -> tuple[range, list[int]]:
+        """Add those of many contacts, each a key and its JSON, that are new.
+
+        Answers their serial numbers, and the places in `rows` of all others.
+        """
+        serials, keys, bodies = self._serials, self.keys, self._bodies
+        first, others = len(keys), []
+        for place, (key, body) in enumerate(rows):
+            if key in serials:
+                others.append(place)
+            else:
+                serials[key] = len(keys)
+                keys.append(key)
+                bodies.append(body)
+        added = range(first, len(keys))
+        self._created.extend(repeat(now, len(added)))
+        self._updated.extend(repeat(now, len(added)))
+        self._count += len(added)
+        return added, others
 
     def identifiers(self, serial: int) -> tuple[str, ...]:
         """All keys by which the contact is found."""

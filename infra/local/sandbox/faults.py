@@ -82,6 +82,11 @@ class ImportFaults(Faults):
         self.stuck_jobs -= 1
         return True
 
+    @property
+    def refuses_anyone(self) -> bool:
+        """Whether a job may refuse good contacts."""
+        return bool(self.refuse_emails) or self.refuse_every is not None
+
     def refuses(self, email: str, number: int) -> bool:
         """Whether a job refuses its contact with this lower-case address and number (from 1)."""
         return email in self.refuse_emails or (self.refuse_every is not None and number % self.refuse_every == 0)
