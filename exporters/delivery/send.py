@@ -87,9 +87,7 @@ def backoff_s(failures: int, jitter: float) -> float:
 
 
 def _take(batch: Assignment) -> Held | None:
-    """Claim the batch for a request; None when there is none to make now, after seeing to what is to be done
-    instead.
-    """
+    """Claim the batch for a request; None when there is none to make now, after seeing to what comes instead."""
     held = batch.progress()
     if records.has_outcome(batch.parts, batch.run, batch.batch):  # asked after the progress, which goes at the end
         hand_on(batch)

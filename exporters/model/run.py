@@ -30,10 +30,8 @@ class Step(StrEnum):
     """Where a run is on its way."""
 
     WAITING = "waiting"
-    CHECKING = "checking access"
     PLANNING = "planning"
     SENDING = "sending"
-    FINISHING = "finishing"
     ENDED = "ended"
 
 
