@@ -37,7 +37,8 @@ class Tally(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    delivered: NonNegativeInt = 0
+    delivered: NonNegativeInt = 0  #: of a removal: people who were taken off the list
+    absent: NonNegativeInt = 0  #: of a removal: people who were not on the list
     #: Row -> the provider's words, addresses blacked out.
     refused: dict[int, str] = Field(default_factory=dict)
     #: Rows of whole requests that the provider refused, with its words.
@@ -71,9 +72,11 @@ class BatchProgress(BaseModel):
     claim: Claim | None = None
 
     @classmethod
-    def fresh(cls, contacts: int) -> "BatchProgress":
-        """A batch of which nothing was sent yet."""
-        return cls(contacts=contacts, pending=(((0, contacts),),))
+    def fresh(cls, contacts: int, *, request: int | None = None) -> "BatchProgress":
+        """A batch of which nothing was sent yet; in one request, or in requests of so many contacts."""
+        size = contacts if request is None else request
+        firsts = range(0, contacts, size)
+        return cls(contacts=contacts, pending=tuple(((first, min(first + size, contacts)),) for first in firsts))
 
 
 class Outcome(BaseModel):
@@ -91,14 +94,16 @@ class Outcome(BaseModel):
 
     @property
     def closes(self) -> bool:
-        """Whether delivered, refused and unknown add up to the contacts of the batch."""
-        return self.tally.delivered + self.tally.refusals + self.tally.unknown == self.contacts
+        """Whether delivered, absent, refused and unknown add up to the contacts of the batch."""
+        tally = self.tally
+        return tally.delivered + tally.absent + tally.refusals + tally.unknown == self.contacts
 
     def metadata(self) -> dict[str, str]:
         """The counts, as blob metadata: a listing of the folder is the progress of the run."""
         return {
             "contacts": str(self.contacts),
             "delivered": str(self.tally.delivered),
+            "absent": str(self.tally.absent),
             "refused": str(self.tally.refusals),
             "unknown": str(self.tally.unknown),
             "requests": str(self.requests),

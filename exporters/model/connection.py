@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
 from exporters.model.fields import StandardField
 from exporters.model.names import Id
@@ -27,6 +27,9 @@ class Connection(BaseModel):
     field_names: dict[StandardField, str] = Field(
         default_factory=dict,
         description="names of standard fields in this account where they differ, for example first_name: PRENOM",
+    )
+    plan_contacts: PositiveInt | None = Field(
+        default=None, description="contacts that the account's plan includes; a run that would exceed them is held"
     )
 
     @property

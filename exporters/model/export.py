@@ -1,16 +1,17 @@
 """An export: which segments go to which list, when, and how columns become fields. `config/exports/<id>.json`."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator, model_validator
 
-from exporters.model.fields import StandardField
+from exporters.model.fields import Formats, StandardField
 from exporters.model.names import Id
+from exporters.model.source import Column, Source
 
-Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 #: Path of a segment below the segments container: its folder, or its file without the ending.
 SegmentPath = Annotated[
     str, StringConstraints(min_length=1, max_length=900, pattern=r"^[^/\\\x00-\x1f].*[^/\x00-\x1f]$|^[^/\\\x00-\x1f]$")
@@ -18,28 +19,29 @@ SegmentPath = Annotated[
 
 
 class Mapping(BaseModel):
-    """Which column fills which field. Every value is the name of a column of the segment."""
+    """What fills which field: a column, a constant, or a template of columns. The address comes from a column."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: Column
-    first_name: Column | None = None
-    last_name: Column | None = None
-    address_line_1: Column | None = None
-    address_line_2: Column | None = None
-    city: Column | None = None
-    state: Column | None = None
-    postal_code: Column | None = None
-    country: Column | None = None
-    phone: Column | None = None
-    custom: dict[str, Column] = Field(
-        default_factory=dict, description="SendGrid custom field or Brevo attribute, by its name there: column"
+    first_name: Source | None = None
+    last_name: Source | None = None
+    address_line_1: Source | None = None
+    address_line_2: Source | None = None
+    city: Source | None = None
+    state: Source | None = None
+    postal_code: Source | None = None
+    country: Source | None = None
+    phone: Source | None = None
+    custom: dict[str, Source] = Field(
+        default_factory=dict, description="SendGrid custom field or Brevo attribute, by its name there: what fills it"
     )
+    formats: Formats = Formats()
 
-    def standard(self) -> dict[StandardField, str]:
-        """Mapped standard fields and their columns, in the order of `StandardField`."""
-        columns = {field: getattr(self, field.value) for field in StandardField}
-        return {field: column for field, column in columns.items() if column is not None}
+    def standard(self) -> dict[StandardField, Source]:
+        """Mapped standard fields and what fills them, in the order of `StandardField`."""
+        sources = {field: getattr(self, field.value) for field in StandardField}
+        return {field: source for field, source in sources.items() if source is not None}
 
 
 class Schedule(BaseModel):
@@ -74,6 +76,35 @@ class Schedule(BaseModel):
         return self
 
 
+class Mode(StrEnum):
+    """What a run does about people who are on the list already."""
+
+    UPDATE = "update"  #: adds and updates
+    MIRROR = "mirror"  #: and removes people whom this export put there and who have left the segment
+
+
+class Brakes(BaseModel):
+    """When a run is held for a person to look at, before anything is written at the provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_share_of_last: float = Field(
+        default=0.5, ge=0, le=1, description="hold when a segment has fewer profiles than this share of the last run's"
+    )
+    max_share_removed: float = Field(
+        default=0.1, ge=0, le=1, description="hold when a run would remove more than this share of the people delivered"
+    )
+    max_profiles: PositiveInt | None = Field(
+        default=None, description="hold when the segments have more profiles; default: the provider's stated limit"
+    )
+
+
+#: An address, or all addresses of a domain as @example.com.
+Excluded = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s]*@[^@\s]+$", max_length=254, strip_whitespace=True, to_lower=True)
+]
+
+
 class Export(BaseModel):
     """What is configured for one export."""
 
@@ -86,6 +117,12 @@ class Export(BaseModel):
     list_id: str = Field(min_length=1, max_length=100, description="id of the contact list at the provider")
     mapping: Mapping
     schedule: Schedule | None = None
+    mode: Mode = Mode.UPDATE
+    withhold: bool = Field(default=False, description="leave out people whom the provider has suppressed")
+    exclude: tuple[Excluded, ...] = Field(
+        default=(), max_length=1000, description="placeholder addresses that are nobody's, or @domain for all of one"
+    )
+    brakes: Brakes = Brakes()
 
     @field_validator("segments")
     @classmethod

@@ -1,7 +1,13 @@
 """What a contact is made of: the fields of the mapping and their places in a provider's body."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, Literal
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from exporters.model.source import Source
 
 
 class StandardField(StrEnum):
@@ -28,25 +34,71 @@ class FieldType(StrEnum):
     PHONE = "phone"  #: written as + and digits
 
 
+class DateOrder(StrEnum):
+    """What the first two numbers of a date such as 03/04/2026 are."""
+
+    DAY_FIRST = "day_first"
+    MONTH_FIRST = "month_first"
+
+
+def _known_country(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value!r} is not a country of ISO 3166-1 in two capital letters, such as HR")
+    return value
+
+
+class Formats(BaseModel):
+    """How values of the segment that could mean two things are to be read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    date_order: DateOrder | None = Field(
+        default=None, description="day_first or month_first, for dates such as 03/04/2026; without it they are left out"
+    )
+    decimal_mark: Literal[".", ","] = Field(
+        default=".", description="the mark before decimals, for numbers such as 1,234 that could be either"
+    )
+    phone_country: Annotated[str, AfterValidator(_known_country)] | None = Field(
+        default=None, description="country of telephone numbers without country code, such as HR"
+    )
+
+
+#: Name of the address among the fields of a contact.
+EMAIL_FIELD = "email"
+
+
+def custom_name(name: str) -> str:
+    """How a custom field or attribute is called among the fields of a contact."""
+    return f"custom.{name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetField:
     """One mapped field: where its value comes from and where it stands in a contact's JSON object."""
 
-    column: str  #: column of the segment
+    name: str  #: as the mapping calls it: first_name, or custom.<name>
+    source: Source
     path: tuple[str, ...]  #: keys from the contact's object down to the value, for example ("custom_fields", "e1_T")
     type: FieldType = FieldType.TEXT
     max_chars: int | None = None  #: longest text the provider takes, in Unicode code points
     date_format: str = "%Y-%m-%d"  #: strftime form, for dates
 
 
+def email_field(column: str, *, max_chars: int | None = None) -> TargetField:
+    """The address, which every provider takes at the top of a contact's object."""
+    return TargetField(name=EMAIL_FIELD, source=Source(column=column), path=("email",), max_chars=max_chars)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactShape:
     """How contacts of one run are made. `fields` stand in the JSON object in this order, after the e-mail address."""
 
-    email: TargetField
+    email: TargetField  #: from a column
     fields: tuple[TargetField, ...]
+    formats: Formats = field(default_factory=Formats)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the segment that the shape reads, without repeats, in order."""
-        return tuple(dict.fromkeys([self.email.column, *(field.column for field in self.fields)]))
+        every = (self.email, *self.fields)
+        return tuple(dict.fromkeys(column for each in every for column in each.source.columns))

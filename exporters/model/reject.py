@@ -14,6 +14,7 @@ class RejectKind(StrEnum):
     OMITTED = "omitted"  #: ours: one value was left out; the person was sent without it, so it is in no sum
     REFUSED = "refused"  #: theirs: the provider said no to this contact
     UNKNOWN = "unknown"  #: sent, but the provider gave no verdict in time; sent again by the next run
+    WITHHELD = "withheld"  #: the provider has suppressed the address, and the export leaves such people out
 
 
 class RejectReason(StrEnum):
@@ -22,6 +23,7 @@ class RejectReason(StrEnum):
     EMAIL_MISSING = "email_missing"
     EMAIL_MALFORMED = "email_malformed"
     EMAIL_TOO_LONG = "email_too_long"
+    EMAIL_EXCLUDED = "email_excluded"
     LINE_MALFORMED = "line_malformed"
     LINE_CUT_OFF = "line_cut_off"
     ENCODING_BROKEN = "encoding_broken"
@@ -31,10 +33,15 @@ class RejectReason(StrEnum):
     VALUE_TOO_LONG = "value_too_long"
     NOT_A_NUMBER = "not_a_number"
     NOT_A_DATE = "not_a_date"
+    DATE_AMBIGUOUS = "date_ambiguous"
     NOT_A_BOOLEAN = "not_a_boolean"
     NOT_A_PHONE = "not_a_phone"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    SPAM_REPORT = "spam_report"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,10 @@ def _omitted(sentence: str, remedy: str) -> ReasonText:
     return ReasonText(kind=RejectKind.OMITTED, sentence=sentence, remedy=remedy)
 
 
+def _withheld(sentence: str, remedy: str) -> ReasonText:
+    return ReasonText(kind=RejectKind.WITHHELD, sentence=sentence, remedy=remedy)
+
+
 REASONS: dict[RejectReason, ReasonText] = {
     RejectReason.EMAIL_MISSING: _invalid(
         "The profile has no e-mail address.", "Fill the mapped column, or map the column that holds the address."
@@ -63,6 +74,10 @@ REASONS: dict[RejectReason, ReasonText] = {
     ),
     RejectReason.EMAIL_TOO_LONG: _invalid(
         "The e-mail address is longer than the 254 characters that mail allows.", "Correct the address at its source."
+    ),
+    RejectReason.EMAIL_EXCLUDED: _invalid(
+        "The export excludes this address as a placeholder.",
+        "Fill in the person's own address, or take it off the export's list (exclude).",
     ),
     RejectReason.LINE_MALFORMED: _invalid(
         "The line does not have the columns of its header.", "Check quotes and separators of this line at its source."
@@ -92,12 +107,16 @@ REASONS: dict[RejectReason, ReasonText] = {
     RejectReason.NOT_A_DATE: _omitted(
         "The value is not a date; the person was sent without it.", "Write dates as in 2026-01-31."
     ),
+    RejectReason.DATE_AMBIGUOUS: _omitted(
+        "The date could be read day first or month first; the person was sent without it.",
+        "Set date_order in the mapping's formats, or write dates as in 2026-01-31.",
+    ),
     RejectReason.NOT_A_BOOLEAN: _omitted(
         "The value is neither true nor false; the person was sent without it.", "Write true or false."
     ),
     RejectReason.NOT_A_PHONE: _omitted(
-        "The value is not a telephone number with country code; the person was sent without it.",
-        "Write numbers as in +44 20 7946 0123.",
+        "The value is not a telephone number that can be dialled from abroad; the person was sent without it.",
+        "Write numbers as in +44 20 7946 0123, or set phone_country in the mapping's formats.",
     ),
     RejectReason.REFUSED: ReasonText(
         kind=RejectKind.REFUSED,
@@ -108,6 +127,19 @@ REASONS: dict[RejectReason, ReasonText] = {
         kind=RejectKind.UNKNOWN,
         sentence="The provider gave no verdict for the contact.",
         remedy="Nothing; the next run sends it again.",
+    ),
+    RejectReason.UNSUBSCRIBED: _withheld(
+        "The person has unsubscribed at the provider.", "Nothing: opt-outs win. Write it back to the source system."
+    ),
+    RejectReason.BOUNCED: _withheld(
+        "Mail to this address came back, so the provider sends it nothing more.", "Correct the address at its source."
+    ),
+    RejectReason.SPAM_REPORT: _withheld(
+        "The person has reported a mail as spam.", "Nothing: opt-outs win. Write it back to the source system."
+    ),
+    RejectReason.BLOCKED: _withheld(
+        "The provider has blocked the contact: unsubscribed, bounced or complained.",
+        "Nothing: opt-outs win. Write it back to the source system.",
     ),
 }
 

@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 
+from exporters.model.brake import Brake
 from exporters.model.connection import Connection
-from exporters.model.export import Export
+from exporters.model.export import Export, Mode
 from exporters.model.names import Id, RunId
 from exporters.model.reject import ReasonCount
 
@@ -16,14 +17,16 @@ class RunStatus(StrEnum):
 
     QUEUED = "queued"  #: started; no step has begun
     PROCESSING = "processing"  #: a step works on it, or it waits for the provider
+    HELD = "held"  #: planned; a brake holds it until somebody approves or rejects it
     SUCCESSFUL = "successful"  #: everyone planned was delivered
     WARNINGS = "completed_with_warnings"  #: some planned contacts were refused or have no verdict
     FAILED = "failed"  #: ended without delivering anyone who was planned, or its sums do not close
+    CANCELED = "canceled"  #: held, and rejected or not approved in time; nothing was written at the provider
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""
-        return self in {RunStatus.SUCCESSFUL, RunStatus.WARNINGS, RunStatus.FAILED}
+        return self not in {RunStatus.QUEUED, RunStatus.PROCESSING, RunStatus.HELD}
 
 
 class Step(StrEnum):
@@ -31,7 +34,9 @@ class Step(StrEnum):
 
     WAITING = "waiting"
     PLANNING = "planning"
+    HELD = "held"
     SENDING = "sending"
+    REMOVING = "removing"
     ENDED = "ended"
 
 
@@ -61,23 +66,40 @@ class SegmentRead(BaseModel):
     snapshot: str  #: its folder below the segments container, or its file
     parts: tuple[PartRead, ...]
     profiles: NonNegativeInt
+    written: AwareDatetime | None = None  #: when the newest part was
+    refreshed: AwareDatetime | None = None  #: what a dated folder says
 
 
 class PlanCounts(BaseModel):
-    """The first sum of promise 1: read = invalid + duplicate + unchanged + planned."""
+    """The first sum of promise 1: read = invalid + duplicate + withheld + unchanged + planned."""
 
     model_config = ConfigDict(frozen=True)
 
     read: NonNegativeInt = 0
     invalid: NonNegativeInt = 0
     duplicate: NonNegativeInt = 0
+    withheld: NonNegativeInt = 0
     unchanged: NonNegativeInt = 0
     planned: NonNegativeInt = 0
+    added: NonNegativeInt = 0  #: planned people whom the ledger does not know
+    changed: NonNegativeInt = 0  #: planned people whom it knows, as another contact or without a verdict
+    leavers: NonNegativeInt = 0  #: people of the ledger who are in no segment any more; they are removed in mirror mode
 
     @property
     def closes(self) -> bool:
         """Whether the sum holds."""
-        return self.read == self.invalid + self.duplicate + self.unchanged + self.planned
+        named = self.invalid + self.duplicate + self.withheld + self.unchanged + self.planned
+        return self.read == named and self.planned == self.added + self.changed
+
+
+class PlannedField(BaseModel):
+    """A field of the planned contacts, to read them with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str  #: as the mapping calls it
+    path: tuple[str, ...]  #: keys from the contact's object down to the value
+    date_format: str = ""  #: strftime form of its values; empty where they are no dates
 
 
 class Plan(BaseModel):
@@ -97,6 +119,10 @@ class Plan(BaseModel):
     attempt: str  #: folder of the staged batches; a plan that was made twice has two, and only this one counts
     batches: tuple[NonNegativeInt, ...] = ()  #: contacts of each batch, by number from 0
     bytes: NonNegativeInt = 0  #: request bodies, all together
+    fields: tuple[PlannedField, ...] = ()  #: the address first
+    brakes: tuple[Brake, ...] = ()  #: what holds the run
+    account_contacts: int | None = None  #: contacts of the whole account before, where it was asked
+    renewed: NonNegativeInt = 0  #: unchanged people whose source reads differently; the next ledger knows it
 
 
 class DeliveryCounts(BaseModel):
@@ -114,6 +140,22 @@ class DeliveryCounts(BaseModel):
         return planned == self.delivered + self.refused + self.unknown
 
 
+class RemovalCounts(BaseModel):
+    """The third sum of promise 1: leavers = removed + absent + refused + unknown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    removed: NonNegativeInt = 0  #: were taken off the list
+    absent: NonNegativeInt = 0  #: were not on it, or not known to the account at all
+    refused: NonNegativeInt = 0
+    unknown: NonNegativeInt = 0
+    requests: NonNegativeInt = 0  #: removals made at the provider
+
+    def closes(self, leavers: int) -> bool:
+        """Whether the sum holds."""
+        return leavers == self.removed + self.absent + self.refused + self.unknown
+
+
 class Event(BaseModel):
     """One line of a run's history."""
 
@@ -121,6 +163,16 @@ class Event(BaseModel):
 
     at: AwareDatetime
     text: str
+
+
+class Corrections(BaseModel):
+    """A corrected rejects file, stored as `paths.correction`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunId  #: whose rejects were corrected
+    digest: str  #: SHA-256 of the file as it was posted
+    fields: tuple[str, ...]  #: fields that it has a column for, the address included
 
 
 class Run(BaseModel):
@@ -138,13 +190,38 @@ class Run(BaseModel):
     updated: AwareDatetime
     finished: AwareDatetime | None = None
     full: bool = False  #: send everyone, whatever the ledger says
+    corrects: Corrections | None = None  #: sends only the people of this file
+    approved: AwareDatetime | None = None  #: when somebody let a held run go on
     plan: Plan | None = None
     result: DeliveryCounts | None = None
+    #: People of each batch of removals; their numbers go on after the plan's. Empty: nobody is removed, or not yet.
+    removals: tuple[NonNegativeInt, ...] = ()
+    removal: RemovalCounts | None = None  #: what came of the removals; None where there were none
     refusals: tuple[ReasonCount, ...] = ()  #: what the provider said of those it did not take, most frequent first
     reason: str = ""  #: why the run failed, or what to look at, in an operator's words
     halted: bool = False  #: nothing more is sent: batches that still wait end as refused, for `reason`
     has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on
     timeline: tuple[Event, ...] = ()
+
+    @property
+    def removes(self) -> bool:
+        """Whether people who have left the segments are to leave the list."""
+        return self.export.mode is Mode.MIRROR and not self.correction
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """People of each batch, by number: those of the plan, then those of the removals."""
+        return (*(() if self.plan is None else self.plan.batches), *self.removals)
+
+    @property
+    def correction(self) -> bool:
+        """Whether the run sends the people of a corrected rejects file instead of its segments."""
+        return self.corrects is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether a brake holds the run and nobody has approved it."""
+        return self.plan is not None and bool(self.plan.brakes) and self.approved is None
 
     @property
     def target(self) -> str:
@@ -166,6 +243,17 @@ class Active(BaseModel):
     trigger: Trigger
     since: AwareDatetime
     full: bool = False
+    corrects: Corrections | None = None
+
+
+class LastRead(BaseModel):
+    """What the last run that was not stopped read of a segment; the next one is held against it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    profiles: NonNegativeInt
+    written: AwareDatetime | None = None
+    refreshed: AwareDatetime | None = None
 
 
 class ExportState(BaseModel):
@@ -181,6 +269,9 @@ class ExportState(BaseModel):
     #: Run whose ledger is in force, and the connection and list it is true for: with others it is void.
     ledger: RunId | None = None
     ledger_target: str = ""
+    #: A run was cut short since: the ledger still says who was put on the list, but not in what form they are there.
+    ledger_doubtful: bool = False
+    last_read: dict[str, LastRead] = Field(default_factory=dict)  #: by segment
     #: Newest scheduled occurrence that was dealt with; earlier ones never start again.
     occurrence: AwareDatetime | None = None
     occurrence_skipped: str = ""  #: why that occurrence started no run

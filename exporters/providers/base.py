@@ -5,6 +5,7 @@ Retries, pace, counting and state are common to all providers and live in `expor
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -35,6 +36,8 @@ class Access:
     list_name: str
     list_count: int | None  #: contacts on the list now, where it is told
     shape: ContactShape  #: the mapping, resolved against the fields of the account
+    #: Contacts that the whole account holds now and that count towards its plan; None where nobody asked.
+    account_contacts: int | None = None
 
 
 class JobState(StrEnum):
@@ -66,6 +69,45 @@ class JobReport:
     words: str = ""  #: why the job failed
 
 
+class SuppressionKind(StrEnum):
+    """Why the provider mails nobody at an address."""
+
+    UNSUBSCRIBED = "unsubscribed"  #: from everything that the account sends
+    BOUNCED = "bounced"  #: the address does not take mail
+    SPAM_REPORT = "spam_report"  #: somebody called our mail spam
+    BLOCKED = "blocked"  #: on a blocklist that does not say why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """One address that the provider mails nothing to."""
+
+    email: str  #: in lower case
+    kind: SuppressionKind
+    since: datetime | None  #: UTC, where the provider says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppressions:
+    """What one question for suppressions brought."""
+
+    rows: Sequence[Suppression]
+    #: For the next question: all that the provider has to know to go on, and no personal data. None: that was the end.
+    token: str | None
+    wait_s: float = 0.0  #: seconds until the next question makes sense: the provider is still writing a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What became of the addresses that were to leave a list. Each of them is in exactly one of the four."""
+
+    removed: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()  #: were not on the list, or are not known to the account at all
+    refused: dict[str, str] = field(default_factory=dict)  #: address -> the provider's words, without what they quote
+    pending: frozenset[str] = frozenset()  #: leave with `job`: removed once it is done, save those its report names
+    job: str | None = None  #: to be polled; None where nobody is pending
+
+
 class Provider(Protocol):
     """One account at one provider. Built for one step, used by one thread."""
 
@@ -77,6 +119,9 @@ class Provider(Protocol):
         Sequence[float]
     ]  #: wait before the first, second, … question for a job; the last one repeats
     job_deadline_s: ClassVar[float]  #: a job that has not ended by then leaves its contacts unknown
+    removal_limit: ClassVar[int]  #: addresses that one removal may name
+    stated_limit: ClassVar[int]  #: profiles in one export that the connector replaced by this app is stated to carry
+    pace_per_minute: ClassVar[float]  #: contacts a minute at its published pace, until runs tell better
 
     @property
     def not_before_s(self) -> float | None:
@@ -85,11 +130,11 @@ class Provider(Protocol):
         Read it after each call, failed ones included: an answer that used up the limit is a good answer.
         """
 
-    def check_access(self, list_id: str, mapping: Mapping) -> Access:
+    def check_access(self, list_id: str, mapping: Mapping, *, count_account: bool = False) -> Access:
         """Prove key, list and mapped fields without writing anything, and resolve the mapping.
 
-        Raises AccessError when the key is refused, ConfigError for an unknown list or field, ThrottledError or
-        TransientError.
+        `count_account` asks for `account_contacts` as well, which takes one more request. Raises AccessError when the
+        key is refused, ConfigError for an unknown list or field, ThrottledError or TransientError.
         """
 
     def envelope(self, list_id: str) -> Envelope:
@@ -104,3 +149,18 @@ class Provider(Protocol):
 
     def poll(self, job_id: str) -> JobReport:
         """Ask where a job is, and read its error report once it has ended. Raises as `submit`, but for RefusedError."""
+
+    def suppressions(self, token: str | None) -> Suppressions:
+        """Who is suppressed at the provider: the first part of them for None, else what follows the part with `token`.
+
+        One request a call, or one file. Nothing changes at the provider, beyond a job of its own that writes a file.
+        A token may be used again: it answers the same part, save for what changed meanwhile. An address may come twice.
+        Raises AccessError when the key may not read them, ConfigError, ThrottledError or TransientError.
+        """
+
+    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
+        """Take people off a list: 1 to `removal_limit` addresses, each once and in lower case. Nobody is deleted.
+
+        Safe to repeat: who has left already is `absent`. Raises AccessError, ConfigError for an unknown list,
+        ThrottledError, or TransientError when it is not known what was done.
+        """

@@ -14,16 +14,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, AliasPath, Field, SecretStr
 
-from exporters.errors import ConfigError, ExporterError, RefusedError
+from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, TransientError
 from exporters.model.connection import Connection
 from exporters.model.export import Mapping as FieldMapping
-from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField, custom_name, email_field
+from exporters.model.source import Source
 from exporters.providers import reports, wording
-from exporters.providers.base import Access, BatchLimits, Envelope, JobReport, JobState, Refusal
+from exporters.providers.base import (
+    Access,
+    BatchLimits,
+    Envelope,
+    JobReport,
+    JobState,
+    Refusal,
+    Removal,
+    Suppression,
+    SuppressionKind,
+    Suppressions,
+)
 from exporters.providers.hosts import checked_base_url
 from exporters.providers.http import (
+    QUESTION_FAMILIES,
     Answer,
     AnswerModel,
     Api,
@@ -114,6 +127,16 @@ PROCESSES_LISTED = 50
 PROCESS_QUESTIONS_RESERVED = 20
 MAX_WAIT_S = 3600.0  # the longest window of that page
 
+#: Everyone whom the account has blocklisted, on whatever list: a time may stand in the place of a list, and no contact
+#: was made before this one. https://developers.brevo.com/changelog/2026/10/14
+BLOCKLIST_FILTER: Mapping[str, str] = {"actionForContacts": "unsubscribed", "createdSince": "2000-01-01T00:00:00.000Z"}
+#: Ours: questions for the file of the blocklist before we give up; with the waits of `poll_delays_s` half an hour.
+BLOCKLIST_QUESTIONS = 30
+
+#: Of a 400 to a removal that found nobody to remove. For adding it reads "Contact already in list and/or does not
+#: exist", https://github.com/sendinblue/APIv3-php-library/issues/47; no document gives the words for removing.
+_NOBODY_THERE = re.compile(r"\bcontacts?\b(?! list).*\b(already|not exist|not in)\b", re.IGNORECASE)
+
 _HREF = re.compile(r"""href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 
 
@@ -147,10 +170,25 @@ class _Process(AnswerModel):
     status: str
     info: _Info | None = None
     error: object = None
+    export_url: object = None  # a URL by the vendor's SDK, an HTML link in the contract's example
 
 
 class _Processes(AnswerModel):
     processes: list[_Process] | None = None
+
+
+class _Contacts(AnswerModel):
+    count: int
+
+
+class _Moved(AnswerModel):
+    #: The contract wraps both in `contacts`; its own examples leave that out.
+    success: list[str] | None = Field(
+        default=None, validation_alias=AliasChoices(AliasPath("contacts", "success"), "success")
+    )
+    failure: list[str] | None = Field(
+        default=None, validation_alias=AliasChoices(AliasPath("contacts", "failure"), "failure")
+    )
 
 
 class _Refused(AnswerModel):
@@ -175,6 +213,11 @@ class Brevo:
     #: Ours: twice the 90 minutes that a million profiles may take.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     job_deadline_s: ClassVar[float] = 3 * 3600.0
+    removal_limit: ClassVar[int] = 150  # https://developers.brevo.com/reference/remove-contact-from-list
+    #: A million profiles, which can take 90 minutes.
+    #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
+    stated_limit: ClassVar[int] = 1_000_000
+    pace_per_minute: ClassVar[float] = 1_000_000 / 90
 
     def __init__(
         self,
@@ -203,7 +246,7 @@ class Brevo:
     def not_before_s(self) -> float | None:
         return self._api.not_before_s
 
-    def check_access(self, list_id: str, mapping: FieldMapping) -> Access:
+    def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
         what = "the question for the list"
         answer = self._api.get(f"/v3/contacts/lists/{_checked_list_id(list_id)}", what=what)
         target = self._api.read(answer, _List, what=what)
@@ -214,7 +257,12 @@ class Brevo:
         what = "the question for the attributes"
         attributes = self._api.read(self._api.get("/v3/contacts/attributes", what=what), _Attributes, what=what)
         shape = _resolve(mapping, self._names, attributes.attributes)
-        return Access(list_name=target.name, list_count=target.unique_subscribers, shape=shape)
+        return Access(
+            list_name=target.name,
+            list_count=target.unique_subscribers,
+            shape=shape,
+            account_contacts=self._count() if count_account else None,
+        )
 
     def envelope(self, list_id: str) -> Envelope:
         settings = {
@@ -246,6 +294,96 @@ class Brevo:
             return _report(_report_values(process))
         return JobReport(state=state, words=_words(process) if state is JobState.FAILED else "")
 
+    def suppressions(self, token: str | None) -> Suppressions:
+        """The blocklist, as a file that Brevo writes on demand and that changes nothing there.
+
+        The first call starts it, each later one asks for it once. The token is the process that writes it and the
+        number of questions so far.
+        """
+        if token is None:
+            return self._start_blocklist()
+        process_id, _, asked = token.partition(":")
+        process = self._singly(process_id, what="the question for the blocklist")
+        state = job_state(process.status, JOB_STATES, provider=self.name) if process else JobState.PENDING
+        if process and state is JobState.DONE:
+            return Suppressions(rows=_blocklisted(process), token=None)
+        if state is JobState.FAILED or int(asked) + 1 >= BLOCKLIST_QUESTIONS:
+            raise ConfigError(
+                "Brevo did not write the file of its blocklist: start the export later, or switch withhold off in it."
+            )
+        return self._blocklist_later(process_id, asked=int(asked) + 1)
+
+    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
+        """Take the addresses off the list, at once and without a job. The contacts themselves stay."""
+        what = "the removal from the list"
+        path = f"/v3/contacts/lists/{_checked_list_id(list_id)}/contacts/remove"
+        body = json.dumps({"emails": list(emails)}).encode()
+        answer = self._api.send("POST", path, body, what=what, accept={400}, families=QUESTION_FAMILIES)
+        if answer.status == 400:
+            return self._nobody_removed(list_id, emails, _message(answer))
+        moved = self._api.read(answer, _Moved, what=what)
+        removed = frozenset(map(str.lower, moved.success or ()))
+        absent = frozenset(map(str.lower, moved.failure or ())) - removed
+        if removed | absent != frozenset(emails):
+            raise self._api.unreadable(what)
+        return Removal(removed=removed, absent=absent)
+
+    def _nobody_removed(self, list_id: str, emails: Sequence[str], words: str) -> Removal:
+        """What a 400 to a removal means: nobody was there, the list is gone, or an address is at fault.
+
+        Such an address is not named and refuses the whole request, so it is looked for by halves.
+        """
+        if _NOBODY_THERE.search(words):
+            return Removal(absent=frozenset(emails))
+        if re.search(r"\blist", words, re.IGNORECASE):
+            raise ConfigError(f"Brevo answered 400 to the removal from the list: {REMEDIES[404]}.")
+        if len(emails) == 1:
+            return Removal(refused={emails[0]: wording.without_values(words)})
+        half = len(emails) // 2
+        one, other = self.remove(list_id, emails[:half]), self.remove(list_id, emails[half:])
+        return Removal(
+            removed=one.removed | other.removed,
+            absent=one.absent | other.absent,
+            refused={**one.refused, **other.refused},
+        )
+
+    def _start_blocklist(self) -> Suppressions:
+        what = "the request for the blocklist"
+        wanted = {
+            "customContactFilter": BLOCKLIST_FILTER,
+            "exportAttributes": ["EMAIL"],
+            "exportMandatoryAttributes": False,
+            "disableNotification": True,  # otherwise the account's owner gets a mail for every file
+        }
+        body = json.dumps(wanted).encode()
+        answer = self._api.send(
+            "POST", "/v3/contacts/export", body, what=what, accept={400, 403}, families=QUESTION_FAMILIES
+        )
+        if answer.status == 400:
+            raise ConfigError(
+                f"Brevo answered 400 to {what}: this account cannot have it; switch withhold off in the export."
+            )
+        if answer.status == 403:
+            raise AccessError(f"Brevo answered 403 to {what}: {REMEDIES[403]}; or switch withhold off in the export.")
+        # Nobody is blocklisted, so there is nothing to write. https://developers.brevo.com/reference/request-contact-export
+        if answer.status == 200 and answer.data == {}:
+            return Suppressions(rows=(), token=None)
+        process = self._api.read(answer, _Accepted, what=what).process_id
+        return self._blocklist_later(str(process), asked=0)
+
+    def _blocklist_later(self, process_id: str, *, asked: int) -> Suppressions:
+        wait_s = self.poll_delays_s[min(asked, len(self.poll_delays_s) - 1)]
+        return Suppressions(rows=(), token=f"{process_id}:{asked}", wait_s=wait_s)
+
+    def _count(self) -> int:
+        """All contacts of the account; no answer tells how many the plan includes.
+
+        https://developers.brevo.com/reference/get-contacts
+        """
+        what = "the question for the number of contacts"
+        answer = self._api.get("/v3/contacts", what=what, params={"limit": "1", "offset": "0"})
+        return self._api.read(answer, _Contacts, what=what).count
+
     def _among_the_newest(self, job_id: str) -> _Process | None:
         what = "the question for the import jobs"
         answer = self._api.get(
@@ -257,8 +395,7 @@ class Brevo:
         listed = self._api.read(answer, _Processes, what=what).processes or []
         return next((process for process in listed if str(process.id) == job_id), None)
 
-    def _singly(self, job_id: str) -> _Process | None:
-        what = "the question for an import job"
+    def _singly(self, job_id: str, what: str = "the question for an import job") -> _Process | None:
         path = f"/v3/processes/{quote(job_id, safe='')}"
         answer = self._api.get(path, what=what, accept={400, 404}, reserve=PROCESS_QUESTIONS_RESERVED)
         return None if answer.status in {400, 404} else self._api.read(answer, _Process, what=what)
@@ -274,12 +411,12 @@ def _resolve(
     usable = {item.name.upper(): item for item in attributes if item.category in USABLE_CATEGORIES}
     usable.pop("EMAIL", None)
     others = {item.name.upper(): item for item in attributes if item.category not in USABLE_CATEGORIES}
-    wanted = [(names[field], column, field) for field, column in mapping.standard().items()]
-    custom = [(name.strip().upper(), column, None) for name, column in mapping.custom.items()]
+    wanted = [(names[field], field.value, source, field) for field, source in mapping.standard().items()]
+    custom = [(name.strip().upper(), custom_name(name), source, None) for name, source in mapping.custom.items()]
     fields: dict[str, TargetField] = {}
     faults: list[str] = []
     missing = False
-    for name, column, field in [*wanted, *custom]:
+    for name, own_name, source, field in [*wanted, *custom]:
         attribute = usable.get(name)
         if name == "EMAIL":
             faults.append("EMAIL may not be mapped as a field: changing it would resubscribe people who unsubscribed")
@@ -293,19 +430,20 @@ def _resolve(
         elif name in fields:
             faults.append(f"{name} is mapped twice")
         else:
-            fields[name] = _target(attribute, column)
+            fields[name] = _target(attribute, own_name, source)
     if missing:
         faults.append(f"attributes there: {wording.listing(usable)}")
     if faults:
         raise ConfigError(f"The mapping does not fit the Brevo account: {'; '.join(faults)}.")
-    email = TargetField(column=mapping.email, path=("email",), max_chars=MAX_EMAIL_CHARS)
-    return ContactShape(email=email, fields=tuple(fields.values()))
+    email = email_field(mapping.email, max_chars=MAX_EMAIL_CHARS)
+    return ContactShape(email=email, fields=tuple(fields.values()), formats=mapping.formats)
 
 
-def _target(attribute: _Attribute, column: str) -> TargetField:
+def _target(attribute: _Attribute, own_name: str, source: Source) -> TargetField:
     name = attribute.name.upper()
     return TargetField(
-        column=column,
+        name=own_name,
+        source=source,
         path=("attributes", name),
         type=FieldType.PHONE if name in PHONE_ATTRIBUTES else FIELD_TYPES[attribute.type],
         date_format=DATE_FORMAT,
@@ -391,9 +529,22 @@ def _read_report(kind: str, value: object) -> tuple[list[Refusal] | None, int]:
         return [], int(text)
     if not isinstance(value, str):
         return None, 0
+    return reports.load(_link(text), default_words=REPORTS.get(kind, kind)), 0
+
+
+def _link(text: str) -> str:
+    """The URL in a text that is one, or an HTML link to it."""
     href = _HREF.search(text)
-    link = html.unescape(href[1]) if href else text
-    return reports.load(link, default_words=REPORTS.get(kind, kind)), 0
+    return html.unescape(href[1]) if href else text
+
+
+def _blocklisted(process: _Process) -> list[Suppression]:
+    """The addresses in the file that a process has written. Raises TransientError when it cannot be read."""
+    refusals = reports.load(_link(process.export_url.strip())) if isinstance(process.export_url, str) else None
+    if refusals is None:
+        raise TransientError("Brevo's file of the blocklist is missing or cannot be read: it is tried again.")
+    kind = SuppressionKind.BLOCKED
+    return [Suppression(email=refusal.email.lower(), kind=kind, since=None) for refusal in refusals]
 
 
 def _report_values(process: _Process) -> Mapping[str, object] | None:

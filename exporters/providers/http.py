@@ -49,7 +49,7 @@ WRITE_FAMILIES: Mapping[int, type[ExporterError]] = {
     425: TransientError,
     429: ThrottledError,
 }
-#: The same for questions: they hold no contacts, so there is nothing to narrow when one is refused.
+#: The same for requests without contacts to narrow when one is refused: questions, and what is not an import.
 QUESTION_FAMILIES: Mapping[int, type[ExporterError]] = {
     **WRITE_FAMILIES,
     400: ConfigError,
@@ -95,7 +95,7 @@ class AnswerModel(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
-Model = TypeVar("Model", bound=AnswerModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class KeyHeader(AuthBase):
@@ -153,11 +153,23 @@ class Api:
         reserve: int = 0,
     ) -> Answer:
         """Ask. See `_call`."""
-        return self._call("GET", path, what=what, params=params, accept=accept, reserve=reserve)
+        return self._call(
+            "GET", path, what=what, params=params, accept=accept, reserve=reserve, families=QUESTION_FAMILIES
+        )
 
-    def send(self, method: str, path: str, body: bytes, *, what: str, accept: Collection[int] = ()) -> Answer:
-        """Send a JSON body. See `_call`."""
-        return self._call(method, path, what=what, body=body, accept=accept)
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        *,
+        what: str,
+        params: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+        families: Mapping[int, type[ExporterError]] = WRITE_FAMILIES,
+    ) -> Answer:
+        """Send a JSON body, or none; `families` name the failures by status. See `_call`."""
+        return self._call(method, path, what=what, params=params, body=body, accept=accept, families=families)
 
     def _call(
         self,
@@ -169,6 +181,7 @@ class Api:
         body: bytes | None = None,
         accept: Collection[int] = (),
         reserve: int = 0,
+        families: Mapping[int, type[ExporterError]],
     ) -> Answer:
         """Make one request; answers what is 2xx and JSON or has a status in `accept`, and raises the rest by family.
 
@@ -195,11 +208,9 @@ class Api:
         if answer.status in accept:
             return answer
         if not 200 <= answer.status < 300:
-            raise self._failure(
-                answer, what, asked_wait_s or window.reset_s, QUESTION_FAMILIES if body is None else WRITE_FAMILIES
-            )
+            raise self._failure(answer, what, asked_wait_s or window.reset_s, families)
         if answer.data is None:
-            raise self._unreadable(what)
+            raise self.unreadable(what)
         return answer
 
     def read(self, answer: Answer, model: type[Model], *, what: str) -> Model:
@@ -207,9 +218,10 @@ class Api:
         try:
             return model.model_validate(answer.data)
         except ValidationError as error:
-            raise self._unreadable(what) from error
+            raise self.unreadable(what) from error
 
-    def _unreadable(self, what: str) -> TransientError:
+    def unreadable(self, what: str) -> TransientError:
+        """The error for an answer that does not tell what was done."""
         return TransientError(f"{self._title} answered {what} with something unreadable: it is tried again.")
 
     def _failure(

@@ -1,4 +1,4 @@
-"""Error reports of import jobs: fetched from a storage link, read as CSV with whatever columns they have.
+"""Files that a provider's jobs leave behind: fetched from a storage link, read as CSV with whatever columns they have.
 
 No vendor documents host, compression or columns of these files, so they are read loosely and within limits; what cannot
 be read is said to be missing, never taken to mean that there were no errors.
@@ -10,6 +10,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from urllib.parse import urlsplit
 
 import requests
@@ -70,25 +71,28 @@ def read(data: bytes, *, default_words: str = "") -> list[Refusal] | None:
 
     Commas, semicolons or tabs. Columns are found by their names, or the address by its looks where there is no header.
     """
+    rows = _rows(data)
     try:
-        rows = list(_rows(data))
+        first = list(islice(rows, 2))
+        if not first:
+            return None
+        header = first[0]
+        address = _named(header, _ADDRESS_NAMES)
+        reason = _named(header, _REASON_NAMES)
+        if address is None:
+            address = _looking_like_address(first)
+            if address is None:
+                return None
+        body = chain(first if _ADDRESS.fullmatch(_cell(header, address)) else first[1:], rows)
+        return [
+            Refusal(
+                email=_cell(row, address), words=(_cell(row, reason) if reason is not None else "") or default_words
+            )
+            for row in body
+            if _cell(row, address)
+        ]
     except csv.Error:
         return None
-    if not rows:
-        return None
-    header = rows[0]
-    address = _named(header, _ADDRESS_NAMES)
-    reason = _named(header, _REASON_NAMES)
-    if address is None:
-        address = _looking_like_address(rows[:2])
-        if address is None:
-            return None
-    body = rows if _ADDRESS.fullmatch(_cell(header, address)) else rows[1:]
-    return [
-        Refusal(email=_cell(row, address), words=(_cell(row, reason) if reason is not None else "") or default_words)
-        for row in body
-        if _cell(row, address)
-    ]
 
 
 def _allowed(url: str) -> bool:

@@ -11,16 +11,29 @@ from typing import ClassVar
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import SecretStr
+from pydantic import AwareDatetime, ConfigDict, RootModel, SecretStr
 
-from exporters.errors import ConfigError, ExporterError, RefusedError
+from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, TransientError
 from exporters.model.connection import Connection
 from exporters.model.export import Mapping as FieldMapping
-from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField, custom_name, email_field
+from exporters.model.source import Source
 from exporters.providers import reports, wording
-from exporters.providers.base import Access, BatchLimits, Envelope, JobReport, JobState, Refusal
+from exporters.providers.base import (
+    Access,
+    BatchLimits,
+    Envelope,
+    JobReport,
+    JobState,
+    Refusal,
+    Removal,
+    Suppression,
+    SuppressionKind,
+    Suppressions,
+)
 from exporters.providers.hosts import checked_base_url
 from exporters.providers.http import (
+    QUESTION_FAMILIES,
     Answer,
     AnswerModel,
     Api,
@@ -85,7 +98,20 @@ EPOCH_RESETS_ABOVE = 1_000_000_000
 MAX_WAIT_S = 300.0
 
 UNKNOWN_FIELDS_TEXT = "invalid custom field ids"
-_ROW = re.compile(r"contacts\[([0-9]+)\]")
+
+#: SendGrid's lists of addresses that it mails nothing to, in the order they are read. Unsubscribe groups are left out:
+#: who left one group may still get everything else.
+#: https://github.com/twilio/sendgrid-oai/blob/2a6ae18/spec/json/tsg_suppressions_v3.json
+SUPPRESSION_LISTS: Mapping[str, SuppressionKind] = {
+    "unsubscribes": SuppressionKind.UNSUBSCRIBED,
+    "bounces": SuppressionKind.BOUNCED,
+    "spam_reports": SuppressionKind.SPAM_REPORT,
+}
+SUPPRESSIONS_PER_PAGE = 500  # the most; pages are asked for by offset, there is no cursor; same document
+SUPPRESSIONS_REMEDY = (
+    "the API key may not read who is suppressed; give it read access to Suppressions, or switch withhold off in the "
+    "export"
+)
 
 
 class _List(AnswerModel):
@@ -128,6 +154,33 @@ class _Errors(AnswerModel):
     errors: list[_Error]
 
 
+class _Count(AnswerModel):
+    contact_count: int
+    billable_count: int | None = None
+
+
+class _Suppressed(AnswerModel):
+    email: str
+    created: AwareDatetime | None = None  # a Unix time in the answer
+
+
+class _SuppressedPage(RootModel[list[_Suppressed]]):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class _Contact(AnswerModel):
+    id: str
+    list_ids: list[str]
+
+
+class _Match(AnswerModel):
+    contact: _Contact | None = None  # missing beside an "error" for an address that nobody has
+
+
+class _Matches(AnswerModel):
+    result: dict[str, _Match]
+
+
 class SendGrid:
     """One SendGrid account."""
 
@@ -143,6 +196,14 @@ class SendGrid:
     #: Ours, from the "few hours" that exports of 100,000 profiles may take.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
     job_deadline_s: ClassVar[float] = 6 * 3600.0
+    #: Addresses that can be looked up at once; their ids then take less than half of the 8,150 characters that were
+    #: found to fit into a URL. https://www.twilio.com/docs/sendgrid/api-reference/contacts/get-contacts-by-identifiers,
+    #: https://github.com/rudderlabs/rudder-transformer/blob/c98d160/src/v0/destinations/sendgrid/config.js
+    removal_limit: ClassVar[int] = 100
+    #: 100,000 profiles in total, which can take a few hours: read as three.
+    #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
+    stated_limit: ClassVar[int] = 100_000
+    pace_per_minute: ClassVar[float] = 100_000 / 180
 
     def __init__(
         self,
@@ -168,11 +229,14 @@ class SendGrid:
     def not_before_s(self) -> float | None:
         return self._api.not_before_s
 
-    def check_access(self, list_id: str, mapping: FieldMapping) -> Access:
-        what = "the question for the list"
-        answer = self._api.get(f"/v3/marketing/lists/{_checked_list_id(list_id)}", what=what)
-        target = self._api.read(answer, _List, what=what)
-        return Access(list_name=target.name, list_count=target.contact_count, shape=self._shape(mapping))
+    def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
+        target = self._list(list_id)
+        return Access(
+            list_name=target.name,
+            list_count=target.contact_count,
+            shape=self._shape(mapping),
+            account_contacts=self._count() if count_account else None,
+        )
 
     def envelope(self, list_id: str) -> Envelope:
         return Envelope(head=b'{"list_ids":[' + json.dumps(list_id).encode() + b'],"contacts":[', tail=b"]}")
@@ -197,16 +261,120 @@ class SendGrid:
         state = job_state(job.status, JOB_STATES, provider=self.name)
         return JobReport(state=state) if state is JobState.PENDING else _ended(job, state)
 
+    def suppressions(self, token: str | None) -> Suppressions:
+        """One page of one list, of `SUPPRESSION_LISTS`; the token is the list's name and the place in it.
+
+        Somebody who is taken off the list between two pages hides one other, whom SendGrid mails nothing all the same.
+        """
+        name, _, offset = (token or f"{next(iter(SUPPRESSION_LISTS))}:0").partition(":")
+        what = "the question for suppressions"
+        answer = self._api.get(
+            f"/v3/suppression/{name}",
+            what=what,
+            params={"limit": str(SUPPRESSIONS_PER_PAGE), "offset": offset},
+            accept={403},
+        )
+        if answer.status == 403:
+            raise AccessError(f"SendGrid answered 403 to {what}: {SUPPRESSIONS_REMEDY}.")
+        page = self._api.read(answer, _SuppressedPage, what=what).root
+        kind = SUPPRESSION_LISTS[name]
+        return Suppressions(
+            rows=[Suppression(email=item.email.lower(), kind=kind, since=item.created) for item in page],
+            token=_next_token(name, int(offset), page_is_full=len(page) >= SUPPRESSIONS_PER_PAGE),
+        )
+
+    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
+        """Look the addresses up and take their contacts off the list, as a job. The contacts themselves stay."""
+        target = _checked_list_id(list_id)
+        found, refused = self._look_up(emails)
+        pending = frozenset(email for email, contact in found.items() if target in contact.list_ids)
+        absent = frozenset(emails) - pending - refused.keys()
+        if not found:
+            return Removal(absent=absent, refused=refused)
+        what = "the removal from the list"
+        # Those who are not on the list go along: look-ups lag behind, and taking them off does no harm.
+        ids = ",".join(sorted({contact.id for contact in found.values()}))
+        answer = self._api.send(
+            "DELETE",
+            f"/v3/marketing/lists/{target}/contacts",
+            None,
+            what=what,
+            params={"contact_ids": ids},
+            accept={404},
+            families=QUESTION_FAMILIES,
+        )
+        if answer.status == 404:
+            self._list(list_id)
+            raise TransientError(
+                f"SendGrid answered 404 to {what}: a contact was deleted meanwhile; it is tried again."
+            )
+        job = self._api.read(answer, _Accepted, what=what).job_id
+        return Removal(absent=absent, refused=refused, pending=pending, job=job if pending else None)
+
+    def _list(self, list_id: str) -> _List:
+        what = "the question for the list"
+        answer = self._api.get(f"/v3/marketing/lists/{_checked_list_id(list_id)}", what=what)
+        return self._api.read(answer, _List, what=what)
+
+    def _count(self) -> int:
+        """Contacts that count towards the plan: those billed this month, which deleting somebody does not make fewer.
+
+        https://www.twilio.com/docs/sendgrid/api-reference/contacts/get-total-contact-count
+        """
+        what = "the question for the number of contacts"
+        count = self._api.read(self._api.get("/v3/marketing/contacts/count", what=what), _Count, what=what)
+        return max(count.contact_count, count.billable_count or 0)
+
+    def _look_up(self, emails: Sequence[str]) -> tuple[dict[str, _Contact], dict[str, str]]:
+        """The contacts that have these addresses, and why some addresses cannot be looked up.
+
+        By the address as identifier: the older `search/emails` also answers somebody whose alternate address it is, and
+        takes 100 characters at most. https://www.twilio.com/docs/sendgrid/api-reference/contacts/get-contacts-by-identifiers
+        """
+        if not emails:
+            return {}, {}
+        what = "the look-up of contacts"
+        answer = self._api.send(
+            "POST",
+            "/v3/marketing/contacts/search/identifiers/email",
+            json.dumps({"identifiers": list(emails)}).encode(),
+            what=what,
+            accept={400, 404},
+            families=QUESTION_FAMILIES,
+        )
+        if answer.status == 400:
+            return self._look_up_others(emails, _errors(answer))
+        if answer.status == 404:  # nobody has any of them
+            self._api.read(answer, _Errors, what=what)
+            return {}, {}
+        result = self._api.read(answer, _Matches, what=what).result
+        matches = {email.lower(): match.contact for email, match in result.items()}
+        return {email: contact for email in emails if (contact := matches.get(email))}, {}
+
+    def _look_up_others(
+        self, emails: Sequence[str], errors: Sequence[_Error]
+    ) -> tuple[dict[str, _Contact], dict[str, str]]:
+        """Look up all but those at fault, one of which refuses the whole question; by halves where none is named."""
+        rows = _rows("identifiers", errors, len(emails))
+        if not rows and len(emails) == 1:
+            rows = {0: next((wording.without_values(error.message) for error in errors if error.message), "")}
+        if rows:
+            found, refused = self._look_up([email for row, email in enumerate(emails) if row not in rows])
+            return found, refused | {emails[row]: words for row, words in rows.items()}
+        half = len(emails) // 2
+        (found, refused), (more_found, more_refused) = self._look_up(emails[:half]), self._look_up(emails[half:])
+        return found | more_found, refused | more_refused
+
     def _shape(self, mapping: FieldMapping) -> ContactShape:
         """The mapping as keys of the body. Raises ConfigError that names every field at fault."""
         faults: list[str] = []
         fields: list[TargetField] = []
         if self._field_names:
             faults.append("its standard fields have fixed names, so the connection may not name them (field_names)")
-        for field, column in mapping.standard().items():
+        for field, source in mapping.standard().items():
             if field in STANDARD_FIELDS:
                 key, max_chars = STANDARD_FIELDS[field]
-                fields.append(TargetField(column=column, path=(key,), max_chars=max_chars))
+                fields.append(TargetField(name=field.value, source=source, path=(key,), max_chars=max_chars))
             else:
                 faults.append(f"it takes no {field.value} on contacts: map the column to a custom field instead")
         if mapping.custom:
@@ -218,7 +386,7 @@ class SendGrid:
         if faults:
             raise ConfigError(f"The mapping does not fit the SendGrid account: {'; '.join(faults)}.")
         return ContactShape(
-            email=TargetField(column=mapping.email, path=("email",), max_chars=MAX_EMAIL_CHARS), fields=tuple(fields)
+            email=email_field(mapping.email, max_chars=MAX_EMAIL_CHARS), fields=tuple(fields), formats=mapping.formats
         )
 
 
@@ -229,7 +397,7 @@ def _custom_fields(mapping: FieldMapping, definitions: _FieldDefinitions) -> tup
     fields: dict[str, TargetField] = {}
     faults: list[str] = []
     missing = False
-    for name, column in mapping.custom.items():
+    for name, source in mapping.custom.items():
         field = known.get(name.casefold())
         if field is None and name.casefold() in reserved:
             faults.append(f'"{name}" is a reserved field: map it as a standard field, or leave it out')
@@ -241,16 +409,17 @@ def _custom_fields(mapping: FieldMapping, definitions: _FieldDefinitions) -> tup
         elif field.id in fields:
             faults.append(f'custom field "{field.name}" is mapped twice')
         else:
-            fields[field.id] = _custom_field(field, column)
+            fields[field.id] = _custom_field(field, name, source)
     if missing:
         faults.append(f"custom fields there: {wording.listing([field.name for field in known.values()])}")
     return list(fields.values()), faults
 
 
-def _custom_field(field: _FieldDefinition, column: str) -> TargetField:
+def _custom_field(field: _FieldDefinition, name: str, source: Source) -> TargetField:
     kind = FIELD_TYPES[field.field_type]
     return TargetField(
-        column=column,
+        name=custom_name(name),
+        source=source,
         path=("custom_fields", field.id),
         type=kind,
         max_chars=MAX_CUSTOM_TEXT_CHARS if kind is FieldType.TEXT else None,
@@ -277,12 +446,36 @@ def read_window(headers: Mapping[str, str], now: float) -> Window:
     return Window(remaining=header_count(headers, "X-RateLimit-Remaining"), reset_s=reset)
 
 
+def _next_token(name: str, offset: int, *, page_is_full: bool) -> str | None:
+    """The token of the page after this one: in the same list, in the next one, or none."""
+    if page_is_full:
+        return f"{name}:{offset + SUPPRESSIONS_PER_PAGE}"
+    names = list(SUPPRESSION_LISTS)
+    following = names[names.index(name) + 1 :]
+    return f"{following[0]}:0" if following else None
+
+
+def _errors(answer: Answer) -> list[_Error]:
+    try:
+        return _Errors.model_validate(answer.data).errors
+    except ValueError:
+        return []
+
+
+def _rows(array: str, errors: Sequence[_Error], count: int) -> dict[int, str]:
+    """Items of an array in a request that errors name, as in `contacts[3].identifier`, with their words."""
+    place_of = re.compile(rf"{array}\[([0-9]+)\]")
+    rows: dict[int, str] = {}
+    for error in errors:
+        place = place_of.search(error.field or "")
+        if place and int(place[1]) < count:
+            rows.setdefault(int(place[1]), wording.without_values(error.message or ""))
+    return rows
+
+
 def _refusal(answer: Answer, contacts: int) -> ExporterError:
     """What a 400 to an import means: one bad address, named as `contacts[i].…`, refuses the whole request."""
-    try:
-        errors = _Errors.model_validate(answer.data).errors
-    except ValueError:
-        errors = []
+    errors = _errors(answer)
     if any(UNKNOWN_FIELDS_TEXT in (error.message or "").lower() for error in errors):
         return ConfigError(
             "SendGrid answered 400 to the import: a mapped custom field was deleted, or was made just now and cannot "
@@ -290,11 +483,7 @@ def _refusal(answer: Answer, contacts: int) -> ExporterError:
         )
     if any((error.field or "").startswith("list_ids") for error in errors):
         return ConfigError(f"SendGrid answered 400 to the import: {REMEDIES[404]}.")
-    rows: dict[int, str] = {}
-    for error in errors:
-        place = _ROW.search(error.field or "")
-        if place and int(place[1]) < contacts:
-            rows.setdefault(int(place[1]), wording.without_values(error.message or ""))
+    rows = _rows("contacts", errors, contacts)
     return RefusedError("SendGrid answered 400 to the import: it does not take its contacts as they are.", rows=rows)
 
 

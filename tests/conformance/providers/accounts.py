@@ -32,7 +32,10 @@ class Account(Protocol):
     key: str
     list_id: str
     unknown_list_id: str
-    import_route: str  #: of the request that starts an import, as faults name it
+    #: Of the first request that each of these makes, as faults name it.
+    import_route: str
+    suppressions_route: str
+    removal_route: str
 
     @property
     def sandbox(self) -> Sandbox[Any]: ...
@@ -40,8 +43,8 @@ class Account(Protocol):
     def stored(self) -> dict[str, dict[str, Any]]:
         """The contacts on the list by address, each as it was written into a request."""
 
-    def opt_out(self, email: str) -> None:
-        """Let someone unsubscribe by themselves."""
+    def opt_out(self, *emails: str) -> None:
+        """Let these people, and nobody else, have unsubscribed by themselves."""
 
     def opted_out(self, email: str) -> bool:
         """Whether someone is unsubscribed."""
@@ -67,9 +70,12 @@ def faults_of(account: Account) -> ImportFaults:
     return faults
 
 
-def trouble(account: Account, kind: TroubleKind, *, status: int = 503, reset_s: int = 1) -> None:
-    """Let the next import meet a trouble."""
-    faults_of(account).next.append(Trouble(kind=kind, route=account.import_route, status=status, reset_s=reset_s))
+def trouble(
+    account: Account, kind: TroubleKind, *, route: str | None = None, status: int = 503, reset_s: int = 1
+) -> None:
+    """Let the next request on a route meet a trouble; the next import, unless told otherwise."""
+    route = route or account.import_route
+    faults_of(account).next.append(Trouble(kind=kind, route=route, status=status, reset_s=reset_s))
 
 
 class SendGridAccount:
@@ -77,6 +83,8 @@ class SendGridAccount:
     key = SENDGRID_KEY
     unknown_list_id = "00000000-0000-4000-8000-000000000000"
     import_route = "PUT /v3/marketing/contacts"
+    suppressions_route = "GET /v3/suppression/unsubscribes"
+    removal_route = "DELETE /v3/marketing/lists/{list_id}/contacts"
 
     def __init__(self, sandbox: SendGridSandbox) -> None:
         self.sandbox = sandbox
@@ -86,8 +94,8 @@ class SendGridAccount:
     def stored(self) -> dict[str, dict[str, Any]]:
         return _by_email(_lines(self.sandbox, f"lists/{self.list_id}/contacts"))
 
-    def opt_out(self, email: str) -> None:
-        _control(self.sandbox, "PUT", "suppressions", {"unsubscribes": [email]})
+    def opt_out(self, *emails: str) -> None:
+        _control(self.sandbox, "PUT", "suppressions", {"unsubscribes": emails})
 
     def opted_out(self, email: str) -> bool:
         return email in {entry["email"] for entry in self._call("GET", "/v3/suppression/unsubscribes")}
@@ -114,6 +122,8 @@ class BrevoAccount:
     key = BREVO_KEY
     unknown_list_id = "999"
     import_route = "POST /v3/contacts/import"
+    suppressions_route = "POST /v3/contacts/export"
+    removal_route = "POST /v3/contacts/lists/{list_id}/contacts/remove"
 
     def __init__(self, sandbox: BrevoSandbox) -> None:
         self.sandbox = sandbox
@@ -125,8 +135,8 @@ class BrevoAccount:
         # The sandbox keeps an empty object where a contact has no attributes.
         return _by_email({key: value for key, value in contact.items() if value != {}} for contact in contacts)
 
-    def opt_out(self, email: str) -> None:
-        _control(self.sandbox, "PUT", "blocklist", {"email": [email]})
+    def opt_out(self, *emails: str) -> None:
+        _control(self.sandbox, "PUT", "blocklist", {"email": emails})
 
     def opted_out(self, email: str) -> bool:
         return email in _control(self.sandbox, "GET", "blocklist").json()["email"]

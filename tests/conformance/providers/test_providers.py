@@ -12,7 +12,7 @@ from exporters.errors import AccessError, ConfigError, ExporterError, RefusedErr
 from exporters.model.export import Mapping
 from exporters.model.fields import ContactShape
 from exporters.providers import registry
-from exporters.providers.base import JobReport, JobState, Provider
+from exporters.providers.base import JobReport, JobState, Provider, Removal, Suppression, Suppressions
 from infra.local.sandbox.faults import ReportFile, TroubleKind
 from infra.local.sandbox.sandbox import Sandbox
 from tests.conformance.providers.accounts import (
@@ -102,6 +102,32 @@ def submitted(provider: Provider, account: Account, contacts: list[bytes]) -> tu
     return provider.submit(account.list_id, kept), rows
 
 
+def all_suppressions(account: Account) -> list[Suppression]:
+    """Everyone whom the account suppresses, each part asked for by a provider that knows nothing but the token."""
+    rows: list[Suppression] = []
+    token: str | None = None
+    deadline = time.monotonic() + JOB_TIMEOUT_S
+    while True:
+        part = provider_of(account).suppressions(token)
+        rows += part.rows
+        token = part.token
+        if token is None:
+            return rows
+        assert time.monotonic() < deadline, "it does not end"
+        time.sleep(min(part.wait_s, 0.05))  # the sandbox adds no delay of its own
+
+
+def settled(provider: Provider, removal: Removal) -> Removal:
+    """A removal when its job, if there is one, has ended."""
+    if removal.job is None:
+        return removal
+    report = ended(provider, removal.job)
+    assert (report.state, report.report_missing) == (JobState.DONE, False)
+    refused = {refusal.email: refusal.words for refusal in report.refusals}
+    removed = removal.removed | (removal.pending - refused.keys())
+    return Removal(removed=removed, absent=removal.absent, refused={**removal.refused, **refused})
+
+
 def values(contact: bytes) -> dict[str, Any]:
     value = json.loads(contact)
     assert isinstance(value, dict)
@@ -116,8 +142,7 @@ class TestAccess:
     def test_list_key_and_fields_are_proved_without_writing(self, account: Account, provider: Provider) -> None:
         access = provider.check_access(account.list_id, MAPPING)
         assert (access.list_name, access.list_count) == (LIST_NAME, 0)
-        assert [field.column for field in access.shape.fields] == ["First", "Level"]
-        assert access.shape.email.column == "EMail"
+        assert access.shape.columns == ("EMail", "First", "Level")
         assert account.stored() == {}
 
     def test_an_unknown_list_is_a_setting_to_change(self, account: Account, provider: Provider) -> None:
@@ -326,6 +351,142 @@ class TestTrouble:
         assert not any(secret in text for text in [*texts, caplog.text] for secret in ("ann@", account.key))
 
 
+class TestSuppressions:
+    def test_where_nobody_is_suppressed_the_end_is_reached(self, account: Account) -> None:
+        assert all_suppressions(account) == []
+
+    def test_everyone_is_told_in_lower_case_however_many_they_are(self, account: Account) -> None:
+        people = [f"Person{number}@example.com" for number in range(1_203)]
+        account.opt_out(*people)
+        rows = all_suppressions(account)
+        assert sorted(row.email for row in rows) == sorted(map(str.lower, people))
+        assert all(row.since is None or row.since.tzinfo is not None for row in rows)
+
+    def test_asking_changes_nothing(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        account.opt_out("p0@example.com")
+        before = account.stored()
+        all_suppressions(account)
+        assert account.stored() == before
+        assert account.opted_out("p0@example.com")
+
+    def test_a_token_may_be_used_again_and_holds_no_address(self, account: Account, provider: Provider) -> None:
+        account.opt_out(*(f"p{number}@example.com" for number in range(700)))
+        token = provider.suppressions(None).token
+        assert token is not None
+        assert len(token) <= 100
+        assert "@" not in token
+
+        def second_part() -> Suppressions | None:
+            part = provider.suppressions(token)
+            return part if part.rows else None
+
+        once = waited_for(second_part)
+        assert provider_of(account).suppressions(token) == once
+
+    def test_a_key_that_may_not_read_them_is_a_setting_to_change(self, account: Account, provider: Provider) -> None:
+        trouble(account, TroubleKind.ERROR, route=account.suppressions_route, status=403)
+        with pytest.raises(AccessError, match="switch withhold off"):
+            provider.suppressions(None)
+
+    @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
+    def test_trouble_is_never_taken_for_nobody(self, account: Account, provider: Provider, kind: TroubleKind) -> None:
+        account.opt_out("ann@example.com")
+        trouble(account, kind, route=account.suppressions_route)
+        with pytest.raises(TransientError):
+            provider.suppressions(None)
+        assert [row.email for row in all_suppressions(account)] == ["ann@example.com"]
+
+
+class TestRoom:
+    def test_contacts_of_the_account_are_counted_where_that_is_wanted(
+        self, account: Account, provider: Provider
+    ) -> None:
+        delivered(provider, account, bare(3))
+        assert provider.check_access(account.list_id, MAPPING).account_contacts is None
+        assert provider.check_access(account.list_id, MAPPING, count_account=True).account_contacts == 3
+
+
+class TestRemoval:
+    def test_members_leave_the_list_and_nothing_else_happens_to_them(
+        self, account: Account, provider: Provider
+    ) -> None:
+        delivered(provider, account, bare(3))
+        account.opt_out("p0@example.com")
+        removal = settled(provider, provider.remove(account.list_id, ["p0@example.com", "p2@example.com"]))
+        assert removal == Removal(removed=frozenset({"p0@example.com", "p2@example.com"}))
+        assert set(account.stored()) == {"p1@example.com"}
+        assert account.opted_out("p0@example.com")
+        assert provider.check_access(account.list_id, MAPPING, count_account=True).account_contacts == 3
+
+    def test_who_was_not_on_the_list_is_told_apart(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        emails = ["p0@example.com", "nobody@example.com"]
+        removal = settled(provider, provider.remove(account.list_id, emails))
+        assert (removal.removed, removal.absent) == ({"p0@example.com"}, {"nobody@example.com"})
+
+    def test_a_second_removal_finds_nobody_and_does_no_harm(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        emails = ["p0@example.com", "p1@example.com"]
+        settled(provider, provider.remove(account.list_id, emails))
+        assert settled(provider, provider.remove(account.list_id, emails)) == Removal(absent=frozenset(emails))
+        assert account.stored() == {}
+
+    def test_where_nobody_is_known_everyone_is_absent(self, account: Account, provider: Provider) -> None:
+        emails = ["a@example.com", "b@example.com"]
+        assert provider.remove(account.list_id, emails) == Removal(absent=frozenset(emails))
+
+    def test_a_removal_filled_to_the_limit_is_taken(self, account: Account, provider: Provider) -> None:
+        # The longest addresses there are: 254 characters.
+        tail = "@" + ".".join(["d" * 61] * 3) + ".com"
+        emails = [f"{number:064}{tail}" for number in range(provider.removal_limit)]
+        delivered(provider, account, [json.dumps({"email": email}).encode() for email in emails])
+        removal = settled(provider, provider.remove(account.list_id, emails))
+        assert removal == Removal(removed=frozenset(emails))
+        assert account.stored() == {}
+
+    def test_a_removal_from_a_list_that_is_gone_is_a_setting_to_change(
+        self, account: Account, provider: Provider
+    ) -> None:
+        delivered(provider, account, bare(1))
+        with pytest.raises(ConfigError, match="the list does not exist"):
+            provider.remove(account.unknown_list_id, ["p0@example.com"])
+
+    @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.HTML_ERROR, TroubleKind.CUT_BEFORE])
+    def test_trouble_before_the_removal_may_pass(self, account: Account, provider: Provider, kind: TroubleKind) -> None:
+        delivered(provider, account, bare(2))
+        trouble(account, kind, route=account.removal_route)
+        with pytest.raises(TransientError):
+            provider.remove(account.list_id, ["p0@example.com"])
+        assert len(account.stored()) == 2
+
+    @pytest.mark.parametrize("kind", [TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
+    def test_a_lost_answer_is_no_verdict_and_removing_again_does_no_harm(
+        self, account: Account, provider: Provider, kind: TroubleKind
+    ) -> None:
+        delivered(provider, account, bare(2))
+        trouble(account, kind, route=account.removal_route)
+        with pytest.raises(TransientError):
+            provider.remove(account.list_id, ["p0@example.com"])
+        waited_for(lambda: len(account.stored()) == 1)
+        assert settled(provider, provider.remove(account.list_id, ["p0@example.com"])).absent == {"p0@example.com"}
+        assert set(account.stored()) == {"p1@example.com"}
+
+    def test_errors_and_logs_hold_no_address_and_no_key(
+        self, account: Account, provider: Provider, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        delivered(provider, account, [b'{"email":"ann@example.com"}'])
+        texts = []
+        with caplog.at_level(logging.DEBUG):
+            for status in (401, 403, 404, 413, 414, 422, 429, 500):
+                faults_of(account).next.clear()
+                trouble(account, TroubleKind.ERROR, route=account.removal_route, status=status)
+                with pytest.raises(ExporterError) as caught:
+                    provider.remove(account.list_id, ["ann@example.com"])
+                texts.append(str(caught.value))
+        assert not any(secret in text for text in [*texts, caplog.text] for secret in ("ann@", account.key))
+
+
 class TestFacts:
     def test_a_provider_declares_what_the_steps_need(self, provider: Provider) -> None:
         assert provider.limits.max_contacts >= 1
@@ -333,3 +494,6 @@ class TestFacts:
         assert provider.jobs_in_flight >= 1
         assert provider.poll_delays_s
         assert all(0 < delay <= provider.job_deadline_s for delay in provider.poll_delays_s)
+        assert provider.removal_limit >= 1
+        assert provider.stated_limit >= 1
+        assert provider.pace_per_minute > 0

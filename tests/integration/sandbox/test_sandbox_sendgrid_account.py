@@ -12,6 +12,7 @@ from tests.integration.sandbox.clients import wait_until
 LISTS = "/v3/marketing/lists"
 FIELDS = "/v3/marketing/field_definitions"
 SEARCH = "/v3/marketing/contacts/search/emails"
+IDENTIFIERS = "/v3/marketing/contacts/search/identifiers"
 UNKNOWN_ID = "4d1a5a3c-0000-4000-8000-000000000000"
 
 
@@ -31,6 +32,15 @@ def test_a_key_without_marketing_rights_may_only_read_its_scopes(sendgrid):
     answer = sendgrid("GET", LISTS)
     assert (answer.status_code, answer.json()["errors"][0]["message"]) == (403, "access forbidden")
     assert sendgrid("GET", "/v3/scopes").json() == {"scopes": ["mail.send"]}
+
+
+@pytest.mark.parametrize(
+    ("scope", "lists", "suppressions"), [("marketing.read", 200, 403), ("suppression.bounces.read", 403, 200)]
+)
+def test_lists_and_suppressions_need_a_right_each(sendgrid, scope, lists, suppressions):
+    sendgrid.sandbox.faults.scopes = (scope,)
+    assert sendgrid("GET", LISTS).status_code == lists
+    assert sendgrid("GET", "/v3/suppression/bounces").status_code == suppressions
 
 
 def test_too_many_client_errors_block_the_key(sendgrid):
@@ -113,6 +123,14 @@ def test_counts_tell_list_and_account(sendgrid):
     assert sendgrid("GET", "/v3/marketing/contacts/count").json() == {"contact_count": 2, "billable_count": 2}
 
 
+def test_deleting_somebody_makes_no_fewer_to_be_billed(sendgrid):
+    list_id = sendgrid.new_list()
+    sendgrid.done(sendgrid.upsert([{"email": "a@example.com"}], list_id))
+    sendgrid.done(sendgrid("DELETE", f"{LISTS}/{list_id}?delete_contacts=true"))
+    sendgrid.done(sendgrid.upsert([{"email": "b@example.com"}]))
+    assert sendgrid("GET", "/v3/marketing/contacts/count").json() == {"contact_count": 1, "billable_count": 2}
+
+
 def test_counts_and_look_ups_lag_behind_the_job(sendgrid):
     sendgrid.sandbox.faults.lag_s = 0.5
     list_id = sendgrid.new_list()
@@ -143,6 +161,30 @@ def test_look_ups_have_limits(sendgrid, emails, status):
     assert sendgrid("POST", SEARCH, {"emails": emails}).status_code == status
 
 
+def test_look_ups_find_by_any_kind_of_identifier(sendgrid):
+    long = "x" * 64 + "@" + "d" * 60 + ".com"
+    sendgrid.done(sendgrid.upsert([{"email": long}, {"external_id": "E-1"}]))
+    result = sendgrid("POST", f"{IDENTIFIERS}/email", {"identifiers": [long.upper(), "b@x.org"]}).json()["result"]
+    assert result[long]["contact"]["email"] == long
+    assert result["b@x.org"] == {"error": "contact not found"}
+    result = sendgrid("POST", f"{IDENTIFIERS}/external_id", {"identifiers": ["E-1"]}).json()["result"]
+    assert result["E-1"]["contact"]["external_id"] == "E-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "identifiers", "status"),
+    [("email", ["nobody@example.com"], 404), ("email", [], 400), ("phone", ["a@example.com"], 400),
+     ("email", [f"p{number}@example.com" for number in range(101)], 400)],
+)  # fmt: skip
+def test_look_ups_by_identifier_have_limits(sendgrid, kind, identifiers, status):
+    assert sendgrid("POST", f"{IDENTIFIERS}/{kind}", {"identifiers": identifiers}).status_code == status
+
+
+def test_a_look_up_of_a_bad_address_names_its_place(sendgrid):
+    answer = sendgrid("POST", f"{IDENTIFIERS}/email", {"identifiers": ["a@example.com", "not valid"]})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "identifiers[1]")
+
+
 def _ids(sendgrid, *emails):
     result = sendgrid("POST", SEARCH, {"emails": list(emails)}).json()["result"]
     return [result[email]["contact"]["id"] for email in emails]
@@ -157,6 +199,17 @@ def test_members_are_taken_off_a_list_by_id_and_stay_in_the_account(sendgrid):
     assert sendgrid.done(answer)["results"]["deleted_count"] == 1
     assert [contact["email"] for contact in sendgrid.stored(list_id)] == ["b@example.com"]
     assert sendgrid("POST", SEARCH, {"emails": ["a@example.com"]}).status_code == 200
+
+
+def test_a_removal_job_may_refuse_somebody_and_says_so_in_its_file(sendgrid):
+    list_id = sendgrid.new_list()
+    sendgrid.done(sendgrid.upsert([{"email": "a@example.com"}, {"email": "b@example.com"}], list_id))
+    ids = ",".join(_ids(sendgrid, "a@example.com", "b@example.com"))
+    sendgrid.sandbox.faults.refuse_emails = frozenset({"b@example.com"})
+    job = sendgrid.done(sendgrid("DELETE", f"{LISTS}/{list_id}/contacts?contact_ids={ids}"))
+    assert (job["status"], job["results"]["deleted_count"], job["results"]["errored_count"]) == ("errored", 1, 1)
+    assert requests.get(job["results"]["errors_url"], timeout=5).text.splitlines()[1].startswith("b@example.com,")
+    assert [contact["email"] for contact in sendgrid.stored(list_id)] == ["b@example.com"]
 
 
 def test_removing_an_unknown_contact_or_from_an_unknown_list_is_not_found(sendgrid):

@@ -7,7 +7,7 @@ import pytest
 
 from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, ThrottledError, TransientError
 from exporters.model.export import Mapping
-from exporters.model.fields import FieldType, TargetField
+from exporters.model.fields import FieldType, email_field
 from exporters.providers.base import JobState, Refusal
 from exporters.providers.brevo import JOB_STATES, Brevo
 from tests.unit.providers.answers import recorded
@@ -35,7 +35,7 @@ class TestCheckAccess:
         answer_access(vendor)
         access = brevo.check_access("42", EMAIL_ONLY)
         assert (access.list_name, access.list_count) == ("Newsletter", 1203)
-        assert access.shape.email == TargetField(column="EMail", path=("email",), max_chars=254)
+        assert access.shape.email == email_field("EMail", max_chars=254)
         assert [request.target for request in vendor.requests] == ["/v3/contacts/lists/42", "/v3/contacts/attributes"]
         assert vendor.requests[0].headers["api-key"] == KEY.get_secret_value()
 
@@ -49,7 +49,7 @@ class TestCheckAccess:
             custom={"birthday": "Born", "Points": "Score", "MEMBER": "Member", "gender": "Sex"},
         )
         shape = brevo.check_access("42", mapping).shape
-        assert {field.path: (field.column, field.type) for field in shape.fields} == {
+        assert {field.path: (field.source.column, field.type) for field in shape.fields} == {
             ("attributes", "FIRSTNAME"): ("First", FieldType.TEXT),
             ("attributes", "CITY"): ("Town", FieldType.TEXT),
             ("attributes", "SMS"): ("Phone", FieldType.PHONE),

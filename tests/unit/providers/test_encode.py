@@ -1,13 +1,14 @@
 import pytest
 
-from exporters.model.fields import ContactShape, FieldType, TargetField
+from exporters.model.fields import ContactShape, TargetField, email_field
+from exporters.model.source import Source
 from tests.encode import Value, encode
 
 
 def shape(*paths: tuple[str, ...]) -> ContactShape:
     return ContactShape(
-        email=TargetField(column="EMail", path=("email",)),
-        fields=tuple(TargetField(column=path[-1], path=path, type=FieldType.TEXT) for path in paths),
+        email=email_field("EMail"),
+        fields=tuple(TargetField(name=path[-1], source=Source(column=path[-1]), path=path) for path in paths),
     )
 
 

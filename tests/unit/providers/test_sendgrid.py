@@ -6,7 +6,7 @@ import pytest
 
 from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, ThrottledError, TransientError
 from exporters.model.export import Mapping
-from exporters.model.fields import FieldType, StandardField, TargetField
+from exporters.model.fields import FieldType, StandardField, email_field
 from exporters.providers.base import JobState, Refusal
 from exporters.providers.http import Window
 from exporters.providers.sendgrid import JOB_STATES, SendGrid, read_window
@@ -28,7 +28,7 @@ class TestCheckAccess:
         mapping = Mapping(email="EMail", **{field: f"column {field}" for field in StandardField if field != "phone"})
         access = sendgrid.check_access(LIST, mapping)
         assert (access.list_name, access.list_count) == ("Newsletter", 1203)
-        assert access.shape.email == TargetField(column="EMail", path=("email",), max_chars=254)
+        assert access.shape.email == email_field("EMail", max_chars=254)
         assert {field.path: field.max_chars for field in access.shape.fields} == {
             ("first_name",): 50,
             ("last_name",): 50,
@@ -52,11 +52,13 @@ class TestCheckAccess:
         vendor.answer(answer("list"))
         vendor.answer(answer("field_definitions"))
         mapping = Mapping(email="EMail", custom={"TIER": "Level", "Points": "Score", "birthday": "Born"})
-        assert sendgrid.check_access(LIST, mapping).shape.fields == (
-            TargetField(column="Level", path=("custom_fields", "w1_T"), max_chars=1000, date_format="%m/%d/%Y"),
-            TargetField(column="Score", path=("custom_fields", "e2_N"), type=FieldType.NUMBER, date_format="%m/%d/%Y"),
-            TargetField(column="Born", path=("custom_fields", "e3_D"), type=FieldType.DATE, date_format="%m/%d/%Y"),
-        )
+        fields = sendgrid.check_access(LIST, mapping).shape.fields
+        assert {field.path: (field.source.column, field.type, field.max_chars) for field in fields} == {
+            ("custom_fields", "w1_T"): ("Level", FieldType.TEXT, 1000),
+            ("custom_fields", "e2_N"): ("Score", FieldType.NUMBER, None),
+            ("custom_fields", "e3_D"): ("Born", FieldType.DATE, None),
+        }
+        assert {field.date_format for field in fields} == {"%m/%d/%Y"}
 
     def test_all_faults_of_a_mapping_are_told_at_once_with_what_exists(
         self, sendgrid: SendGrid, vendor: Vendor

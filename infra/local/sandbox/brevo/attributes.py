@@ -58,6 +58,9 @@ class Attributes:
             Route("POST", "/v3/contacts/attributes/{category}/{name}", self._create),
         )
 
+    def has(self, name: str) -> bool:
+        return name in self._attributes
+
     def take(self, values: Mapping[str, Any], *, as_text: bool) -> tuple[dict[str, Any], list[str]]:
         """What is kept of a contact's values, and the names of known attributes that are empty.
 

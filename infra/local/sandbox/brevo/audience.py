@@ -1,7 +1,7 @@
 """The contacts of an account and their lists, as all routes see them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,11 @@ class Audience:
         self.sms_blocked.discard(serial)
         for one in self.lists.values():
             one.members.discard(serial)
+
+    def newest_first(self) -> Iterator[int]:
+        """Serial numbers of all contacts, the newest first."""
+        every = range(self.contacts.next_serial - 1, -1, -1)
+        return (serial for serial in every if self.contacts.body(serial) is not None)
 
     def shown(self, serial: int) -> dict[str, Any]:
         """A contact as the API answers it."""

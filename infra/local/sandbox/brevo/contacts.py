@@ -4,14 +4,17 @@ https://api.brevo.com/v3/swagger_definition_v3.yml, `/contacts/{identifier}`
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from infra.local.sandbox.brevo.attributes import Attributes
 from infra.local.sandbox.brevo.audience import Audience, sms_key
-from infra.local.sandbox.brevo.errors import json_body, not_found
+from infra.local.sandbox.brevo.errors import json_body, not_found, page
 from infra.local.sandbox.routes import Route
 from infra.local.sandbox.sandbox import CONTROL, RefusedError, control_error, json_object
 from infra.local.sandbox.server import Reply, Request
+
+MAX_CONTACTS_A_PAGE = 1_000
 
 
 class ContactRoutes:
@@ -23,6 +26,7 @@ class ContactRoutes:
 
     def routes(self) -> Sequence[Route]:
         return (
+            Route("GET", "/v3/contacts", self._page),
             Route("GET", "/v3/contacts/{identifier}", self._get),
             Route("PUT", "/v3/contacts/{identifier}", self._update),
         )
@@ -32,6 +36,14 @@ class ContactRoutes:
             Route("GET", f"{CONTROL}/blocklist", self._get_blocklist),
             Route("PUT", f"{CONTROL}/blocklist", self._put_blocklist),
         )
+
+    def _page(self, request: Request) -> Reply:
+        """All contacts, the newest first. Filters are not there."""
+        limit, offset = page(request, default=50, largest=MAX_CONTACTS_A_PAGE)
+        with self._audience.contacts.lock:
+            newest_first = islice(self._audience.newest_first(), offset, offset + limit)
+            shown = [self._audience.shown(serial) for serial in newest_first]
+            return Reply.json({"contacts": shown, "count": len(self._audience.contacts)})
 
     def _get(self, _: Request, identifier: str) -> Reply:
         with self._audience.contacts.lock:

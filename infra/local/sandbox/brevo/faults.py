@@ -23,6 +23,7 @@ class BrevoFaults(ImportFaults):
     parallel_imports_stick: bool = True  #: an import that arrives while another runs stays queued for ever
     failed_jobs: NonNegativeInt = 0  #: so many of the next processes end as `failed` and take nobody
     report_numbers: bool = False  #: processes tell counts where links to reports are expected
+    export_link: Literal["html", "url"] = "html"  #: what `export_url` holds; contract and SDK differ
     unreachable_file: Literal["failed", "stuck"] = "failed"  #: the process of a `fileUrl` that cannot be read
     sms_duplicates: SmsDuplicate = SmsDuplicate.REPORT
     notify_with_form: bool = False  #: callbacks hold `proc_success=<id>`, or nothing at all

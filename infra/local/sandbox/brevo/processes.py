@@ -4,6 +4,7 @@ https://api.brevo.com/v3/swagger_definition_v3.yml, `/processes`
 What `info` holds is told by the vendor's SDK `brevo-python` 5.1.0, `brevo/process/types`. There are no counters.
 """
 
+import html
 import threading
 import time
 from collections import defaultdict
@@ -17,7 +18,7 @@ from infra.local.sandbox.brevo.errors import error, page
 from infra.local.sandbox.brevo.faults import BrevoFaults
 from infra.local.sandbox.faults import ReportFile
 from infra.local.sandbox.files import FileHost
-from infra.local.sandbox.reports import report
+from infra.local.sandbox.reports import Row, report
 from infra.local.sandbox.routes import Route
 from infra.local.sandbox.sandbox import RefusedError
 from infra.local.sandbox.server import Reply, Request
@@ -45,6 +46,8 @@ class Process:
     started: float = field(default_factory=time.time)
     bad_rows: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  #: report -> addresses
     links: dict[str, str | int | None] | None = None
+    file: Sequence[Row] | None = None  #: of an export: header and rows
+    export_url: str | None = None
 
     @property
     def is_running(self) -> bool:
@@ -54,6 +57,8 @@ class Process:
         answer: dict[str, Any] = {"id": self.id, "name": self.name, "status": self.status}
         if self.links is not None:
             answer["info"] = {"import": self.links}
+        if self.export_url is not None:
+            answer["export_url"] = self.export_url
         return answer
 
 
@@ -117,6 +122,8 @@ class Processes:
     def _complete(self, process: Process) -> None:
         if process.name == IMPORT:
             process.links = {name: self._link(process, name) for name in REPORTS}
+        if process.file is not None:
+            process.export_url = self._export_link(f"export_{process.id}.csv", process.file)
         process.status = "completed"
         self._notify(process)
 
@@ -130,6 +137,12 @@ class Processes:
             return None
         file_name = f"{name}.csv.gz" if kind == ReportFile.GZIP else f"{name}.csv"
         return self._files.add(file_name, lambda: report(kind, REPORT_HEADER, [(address,) for address in addresses]))
+
+    def _export_link(self, name: str, rows: Sequence[Row]) -> str:
+        faults = self._faults()
+        kind = faults.report_file
+        url = self._files.add(name, lambda: report(kind, rows[0], rows[1:]))
+        return url if faults.export_link == "url" else f'<a href="{html.escape(url)}" target="_blank">{name}</a>'
 
     def _notify(self, process: Process) -> None:
         """Call back, once and without waiting for it. Bodies as one large user found them:

@@ -11,6 +11,7 @@ from infra.local.sandbox.brevo.attributes import Attributes
 from infra.local.sandbox.brevo.audience import Audience
 from infra.local.sandbox.brevo.contacts import ContactRoutes
 from infra.local.sandbox.brevo.errors import error
+from infra.local.sandbox.brevo.exports import Exports
 from infra.local.sandbox.brevo.faults import BrevoFaults
 from infra.local.sandbox.brevo.imports import Imports
 from infra.local.sandbox.brevo.lists import ListRoutes
@@ -63,6 +64,7 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
             self._audience, self._attributes, self._processes, lambda: self.faults, lambda: self.traffic
         )
         self._contact_routes = ContactRoutes(self._audience, self._attributes)
+        self._exports = Exports(self._audience, self._attributes, self._processes)
         self._list_routes = ListRoutes(self._audience, self._processes)
 
     def close(self) -> None:
@@ -76,6 +78,7 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
             *self._attributes.routes(),
             *self._list_routes.routes(),
             *self._imports.routes(),
+            *self._exports.routes(),
             *self._processes.routes(),
             *self._contact_routes.routes(),
         )
@@ -87,7 +90,7 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
         )
 
     def more_traffic(self) -> dict[str, Any]:
-        return {"notification_mails": self._imports.notification_mails}
+        return {"notification_mails": self._imports.notification_mails + self._exports.notification_mails}
 
     def error(self, status: int, message: str) -> Reply:
         return error(status, ERROR_CODES.get(status, "bad_request"), message)

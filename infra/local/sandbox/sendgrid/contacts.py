@@ -14,7 +14,7 @@ from infra.local.sandbox.contacts import Contacts, Lagged, packed
 from infra.local.sandbox.routes import Route
 from infra.local.sandbox.sendgrid.errors import not_found, refused
 from infra.local.sandbox.sendgrid.faults import SendGridFaults
-from infra.local.sandbox.sendgrid.fields import Fields
+from infra.local.sandbox.sendgrid.fields import IDENTIFIERS, Fields
 from infra.local.sandbox.sendgrid.ids import ContactIds
 from infra.local.sandbox.sendgrid.jobs import Job, Jobs, timestamp
 from infra.local.sandbox.sendgrid.json_body import json_body
@@ -71,6 +71,7 @@ class ContactRoutes:
             Route("PUT", "/v3/marketing/contacts", self._upsert),
             Route("GET", "/v3/marketing/contacts/count", self._count),
             Route("POST", "/v3/marketing/contacts/search/emails", self._search),
+            Route("POST", "/v3/marketing/contacts/search/identifiers/{identifier_type}", self._search_by_identifier),
         )
 
     def _upsert(self, request: Request) -> Reply:
@@ -178,8 +179,9 @@ class ContactRoutes:
         return True
 
     def _count(self, _: Request) -> Reply:
-        count = self._visible_count.get(time.time())
-        return Reply.json({"contact_count": count, "billable_count": count})
+        """Deleting somebody makes no fewer to be billed. When a month ends is not known here."""
+        now = time.time()
+        return Reply.json({"contact_count": self._visible_count.get(now), "billable_count": self._visible.get(now)})
 
     def _search(self, request: Request) -> Reply:
         """Contacts by address; 404 when there is none at all."""
@@ -189,14 +191,33 @@ class ContactRoutes:
         for index, email in enumerate(emails):
             if not isinstance(email, str) or len(email) > MAX_SEARCH_CHARS or (email and not ADDRESS.fullmatch(email)):
                 raise refused(400, "email is not valid", f"emails[{index}]")
-        result = {email.lower(): self._found(email.lower()) for email in emails if email}
+        return self._matches({email.lower(): email.lower() for email in emails if email})
+
+    def _search_by_identifier(self, request: Request, identifier_type: str) -> Reply:
+        """Contacts by one kind of identifier; 404 when there is none at all."""
+        if identifier_type not in ("email", *IDENTIFIERS):
+            raise refused(400, "identifier type is not valid", "identifier_type")
+        wanted = json_body(request).get("identifiers")
+        if not isinstance(wanted, list) or not 1 <= len(wanted) <= MAX_SEARCH_EMAILS:
+            raise refused(400, f"1 to {MAX_SEARCH_EMAILS} identifiers are required", "identifiers")
+        is_email = identifier_type == "email"
+        for index, item in enumerate(wanted):
+            if not isinstance(item, str) or (is_email and not ADDRESS.fullmatch(item)):
+                raise refused(400, f"{identifier_type} '{item}' is not valid", f"identifiers[{index}]")
+        if is_email:
+            return self._matches({item.lower(): item.lower() for item in wanted})
+        return self._matches({item: f"{identifier_type}:{item}" for item in wanted})
+
+    def _matches(self, keys: dict[str, str]) -> Reply:
+        """What a look-up answers; `keys` are identifiers as they were asked for and as the store knows them."""
+        result = {asked: self._found(key) for asked, key in keys.items()}
         if not any("contact" in answer for answer in result.values()):
             raise not_found()
         return Reply.json({"result": result})
 
-    def _found(self, email: str) -> dict[str, Any]:
+    def _found(self, key: str) -> dict[str, Any]:
         with self._contacts.lock:
-            serial = self._contacts.serial(email)
+            serial = self._contacts.serial(key)
             body = None if serial is None or serial >= self._visible.get(time.time()) else self._contacts.body(serial)
             if serial is None or body is None:
                 return {"error": "contact not found"}

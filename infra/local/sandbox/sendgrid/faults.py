@@ -19,7 +19,8 @@ class OverLong(StrEnum):
 class SendGridFaults(ImportFaults):
     """Faults of the SendGrid sandbox."""
 
-    scopes: tuple[str, ...] = ("mail.send", "marketing.read")  #: without one of `marketing.` its routes answer 403
+    #: Without one of `marketing.` or `suppression.` the routes of that name answer 403.
+    scopes: tuple[str, ...] = ("mail.send", "marketing.read", "suppression.read")
     block_after_4xx: PositiveInt | None = None  #: after so many answers of 4xx everything is 403
     unknown_list_status: Literal[400, 404] = 404  #: of an upsert to a list that does not exist
     name_all_bad_addresses: bool = True  #: a 400 names every malformed address, or only the first

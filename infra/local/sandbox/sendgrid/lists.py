@@ -138,7 +138,12 @@ class Lists:
     def _remove_later(self, found: ContactList, serials: list[int], remove: Callable[[int], bool]) -> Job:
         def work(job: Job) -> None:
             with self._contacts.lock:
-                job.deleted = sum(map(remove, serials))
+                for number, serial in enumerate(serials, start=1):
+                    key = self._contacts.keys[serial]
+                    if self._faults().refuses(key, number):
+                        job.errors.append((key, "contact refused"))
+                    else:
+                        job.deleted += remove(serial)
                 self.publish([found.id])
 
         job = Job(job_type="delete", requested=len(serials))

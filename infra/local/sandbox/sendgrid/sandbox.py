@@ -31,6 +31,9 @@ DEFAULT_KEY = "SG.sandbox"
 #: https://github.com/rudderlabs/rudder-transformer, `src/v0/destinations/sendgrid/config.js`.
 MAX_REQUEST_LINE = 8_192
 
+#: https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions
+SCOPED_AREAS = ("marketing", "suppression")
+
 
 class SendGridSandbox(Sandbox[SendGridFaults]):
     """`with SendGridSandbox() as sandbox:` serves at `sandbox.url` and accepts the key `SG.sandbox`."""
@@ -99,7 +102,7 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
             return Reply.html(414)
         if self.faults.unauthorized or request.headers.get("Authorization") != f"Bearer {self._api_key}":
             return error(401, "authorization required")
-        if self._is_blocked() or (route.partition("/")[2].startswith("v3/marketing/") and not self._may_market()):
+        if self._is_blocked() or not self._may_use(route):
             return error(403, "access forbidden")
         return None if allowance.allowed else self.throttled(allowance.reset_s(now))
 
@@ -130,8 +133,10 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
         limit = self.faults.block_after_4xx
         return limit is not None and self._client_errors >= limit
 
-    def _may_market(self) -> bool:
-        return any(scope.startswith("marketing.") for scope in self.faults.scopes)
+    def _may_use(self, route: str) -> bool:
+        """Whether the key has a scope of the area that a route belongs to."""
+        area = route.partition("/v3/")[2].partition("/")[0]
+        return area not in SCOPED_AREAS or any(scope.startswith(f"{area}.") for scope in self.faults.scopes)
 
     def _get_scopes(self, _: Request) -> Reply:
         return Reply.json({"scopes": list(self.faults.scopes)})

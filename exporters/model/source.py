@@ -1,0 +1,98 @@
+"""Where the value of a field comes from: a column, a constant, or a template of columns."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_serializer, model_validator
+
+Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+MAX_TEXT_CHARS = 1000
+
+#: A doubled brace, the name of a column, or a brace that is neither.
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|[{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a template: the name of a column, or text that stands as it is."""
+
+    text: str
+    is_column: bool
+
+
+class Source(BaseModel):
+    """One of the three. In JSON a column is just its name: `"FirstName"`, `{"constant": "VIP"}`,
+    `{"template": "{FirstName} {LastName}"}`; a brace itself is written twice.
+
+    A template gives no value where all of its columns are empty; any run of white space in what it gives becomes a
+    single space, so an empty column leaves no gap.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: Column | None = None
+    constant: str | None = Field(default=None, min_length=1, max_length=MAX_TEXT_CHARS)
+    template: str | None = Field(default=None, min_length=1, max_length=MAX_TEXT_CHARS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if sum(value is not None for value in (self.column, self.constant, self.template)) != 1:
+            raise ValueError("give the name of a column, or one of constant and template")
+        if self.constant is not None and not self.constant.strip():
+            raise ValueError("the constant is empty")
+        if self.template is not None and not self.columns:
+            raise ValueError("the template names no column; write a column as {Name}, or use constant")
+        return self
+
+    @model_serializer
+    def _as_written(self) -> str | dict[str, str]:
+        if self.column is not None:
+            return self.column
+        return {"constant": self.constant} if self.constant is not None else {"template": self.template or ""}
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What the value is put together from, in order; text in Unicode NFC."""
+        if self.column is not None:
+            return (Piece(self.column, is_column=True),)
+        if self.constant is not None:
+            return (Piece(unicodedata.normalize("NFC", self.constant.strip()), is_column=False),)
+        return tuple(_pieces(self.template or ""))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the segment that are read, without repeats, in order."""
+        return tuple(dict.fromkeys(piece.text for piece in self.pieces if piece.is_column))
+
+    @property
+    def label(self) -> str:
+        """How messages name the place of a value: its columns."""
+        return ", ".join(self.columns) or "constant"
+
+
+def _pieces(template: str) -> list[Piece]:
+    pieces: list[Piece] = []
+    text, end = "", 0
+    for match in _BRACES.finditer(template):
+        text += template[end : match.start()]
+        end = match.end()
+        if match[0] in {"{{", "}}"}:
+            text += match[0][0]
+        elif match[1] is None:
+            raise ValueError(f"the brace at character {match.start() + 1} of the template is not closed or not opened")
+        else:
+            pieces += [*_text(text), Piece(match[1], is_column=True)]
+            text = ""
+    return [*pieces, *_text(text + template[end:])]
+
+
+def _text(text: str) -> list[Piece]:
+    return [Piece(unicodedata.normalize("NFC", text), is_column=False)] if text else []
