@@ -1,7 +1,8 @@
 """Where the newest complete snapshot of a segment lies.
 
 Three layouts: dated folders `<segment>/yyyy/MM/dd/HHmm/` (as Customer Insights writes them, with `model.json` beside
-the table's folder), all files of one folder `<segment>/`, and the single file `<segment>.csv`.
+the table's folder), all files of one folder `<segment>/`, and the single file `<segment>.csv`, `.csv.gz` or `.parquet`.
+Files of other kinds are no parts, nor are hidden ones.
 https://learn.microsoft.com/dynamics365/customer-insights/data/export-azure-blob-storage
 """
 
@@ -9,16 +10,24 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from exporters.errors import NotCompleteError, SegmentError
 from exporters.segments.metadata import TableFormat, read_table_format
 from exporters.storage.blobs import BlobInfo, BlobStore
 
-READABLE = ".csv"
-#: Segment data that other producers write, and that is not read yet.
-NOT_READ_YET = (".csv.gz", ".parquet")
+READABLE = (".csv", ".csv.gz", ".parquet")
+#: How the names of segment data end: also where it is packed in a way that is not read, which must not go unnoticed.
+ENDING = re.compile(r"\.(csv(\.(gz|zip|bz2|xz|zst|lz4|7z))?|parquet(\.gz)?)$", re.IGNORECASE)
+#: How the names of files begin that hold no data, such as `_SUCCESS`, `_committed_1` and `.part-0.csv.crc`.
+HIDDEN = ("_", ".")
+#: Folders that table formats keep their log in: only it tells which files are in force.
+#: https://github.com/delta-io/delta/blob/master/PROTOCOL.md and https://hudi.apache.org/tech-specs/
+TABLE_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+#: Metadata of blobs that stand for folders, in accounts with hierarchical namespace.
+#: https://learn.microsoft.com/azure/storage/blobs/blob-inventory
+FOLDER_MARK = "hdi_isfolder"
 #: Folder names of the levels year, month, day, hour and minute.
 DATED_LEVELS = (r"\d{4}", r"\d{2}", r"\d{2}", r"\d{4}")
 #: Blobs that are looked at for names that resemble a missing segment.
@@ -35,23 +44,37 @@ class Snapshot:
     parts: tuple[BlobInfo, ...]
     table: TableFormat | None  #: what model.json says, where there is one
 
+    @property
+    def refreshed(self) -> datetime | None:
+        """When its producer says it was made: the name of its dated folder, in UTC; None where it has none."""
+        try:
+            return datetime.strptime(self.name[len(self.segment) :], "/%Y/%m/%d/%H%M").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    @property
+    def written(self) -> datetime:
+        """When its newest part was written."""
+        return max(part.modified for part in self.parts)
+
 
 def newest_snapshot(store: BlobStore, segment: str, *, now: datetime, settle: timedelta) -> Snapshot:
     """The newest snapshot that is complete: no part changed within `settle`, and all that model.json names are there.
 
     Raises NotCompleteError when every snapshot is still being written, SegmentError when there is no such segment, when
-    model.json cannot be read, or when the snapshot has no format that is read.
+    model.json cannot be read, or when the snapshot is not of one kind of files that is read.
     """
     table = _table_format(store, segment)
     unfinished = ""
     for name, blobs in _snapshots(store, segment):
-        parts = _csv_parts(segment, name, blobs)
+        parts = _parts(blobs)
         missing = _missing(table, name, parts)
         if missing:
             unfinished = unfinished or f"{name}: model.json names {_first(missing)}, which is not there yet"
         elif parts and max(part.modified for part in parts) > now - settle:
             unfinished = unfinished or f"{name} changed less than {settle.total_seconds():.0f} seconds ago"
         elif parts:
+            _check_kinds(segment, parts)
             return Snapshot(segment=segment, name=name, parts=parts, table=table)
     if unfinished:
         raise NotCompleteError(
@@ -70,9 +93,9 @@ def _snapshots(store: BlobStore, segment: str) -> Iterator[tuple[str, Sequence[B
         return
     if inside := _blobs_in(store, f"{segment}/"):
         yield segment, inside
-    for ending in (READABLE, *NOT_READ_YET):
-        name = segment + ending
-        yield from ((name, [blob]) for blob in store.list(name) if blob.name == name)
+    files = [blob for blob in store.list(f"{segment}.") if ENDING.fullmatch(blob.name[len(segment) :])]
+    for file in sorted(files, key=lambda blob: blob.modified, reverse=True):
+        yield file.name, [file]
 
 
 def _dated_folders(store: BlobStore, prefix: str, levels: Sequence[str]) -> Iterator[str]:
@@ -86,16 +109,47 @@ def _dated_folders(store: BlobStore, prefix: str, levels: Sequence[str]) -> Iter
 
 
 def _blobs_in(store: BlobStore, folder: str) -> list[BlobInfo]:
-    return [blob for blob in store.list(folder) if "/" not in blob.name[len(folder) :]]
+    """The blobs right in a folder that are not hidden.
+
+    Raises SegmentError where the folder is a table whose log says which of its files count.
+    """
+    blobs = []
+    for blob in store.list(folder):
+        name, slash, _ = blob.name[len(folder) :].partition("/")
+        if slash and name in TABLE_LOGS:
+            raise SegmentError(
+                f"{folder} is a {TABLE_LOGS[name]} table, whose files also hold what was deleted or replaced; write the"
+                " segment as plain Parquet or CSV files."
+            )
+        if not slash and not name.startswith(HIDDEN):
+            blobs.append(blob)
+    return blobs
 
 
-def _csv_parts(segment: str, name: str, blobs: Sequence[BlobInfo]) -> tuple[BlobInfo, ...]:
-    parts = [blob for blob in blobs if blob.name.lower().endswith(READABLE)]
-    if not parts and any(blob.name.lower().endswith(NOT_READ_YET) for blob in blobs):
-        raise SegmentError(
-            f"Segment {segment}: {name} holds Parquet or gzip files only, which are not read yet; write it as CSV."
-        )
+def _parts(blobs: Sequence[BlobInfo]) -> tuple[BlobInfo, ...]:
+    """The segment data among blobs, in reading order."""
+    parts = [blob for blob in blobs if ENDING.search(blob.name) and blob.metadata.get(FOLDER_MARK) != "true"]
     return tuple(sorted(parts, key=lambda part: natural_order(part.name)))
+
+
+def _check_kinds(segment: str, parts: Sequence[BlobInfo]) -> None:
+    packed = next((part.name for part in parts if not part.name.lower().endswith(READABLE)), None)
+    if packed is not None:
+        raise SegmentError(
+            f"Segment {segment}: {packed} is packed in a way that is not read; write it as .csv, .csv.gz or .parquet."
+        )
+    parquet = [part.name for part in parts if is_parquet(part.name)]
+    if 0 < len(parquet) < len(parts):
+        csv = next(part.name for part in parts if not is_parquet(part.name))
+        raise SegmentError(
+            f"Segment {segment} is Parquet and CSV at once ({parquet[0]}, {csv}), so that its people may be in it twice"
+            " or in two states; leave one of the two."
+        )
+
+
+def is_parquet(name: str) -> bool:
+    """Whether a part is Parquet, by its name."""
+    return name.lower().endswith(".parquet")
 
 
 def natural_order(name: str) -> tuple[object, ...]:
@@ -125,9 +179,13 @@ def _not_found(store: BlobStore, segment: str) -> str:
     neighbours = _neighbours(store, folder + slash)
     place = f"in folder {folder}" if folder else "at the top"
     sentence = (
-        f"There is no segment {segment} in the segments container: neither a folder {segment}/ with CSV files nor"
-        f" {segment}.csv."
+        f"There is no segment {segment} in the segments container: neither a folder {segment}/ with CSV or Parquet"
+        f" files nor {segment}.csv, {segment}.csv.gz or {segment}.parquet."
     )
+    if table in neighbours:
+        return (
+            f"The folder {segment}/ of the segments container holds no CSV or Parquet files; check what writes there."
+        )
     if not neighbours:
         return f"{sentence} Nothing is {place}; check the path."
     by_case = {name.casefold(): name for name in neighbours}
@@ -145,5 +203,5 @@ def _neighbours(store: BlobStore, prefix: str) -> list[str]:
     for blob in islice(store.list(prefix), NEIGHBOURS):
         name = blob.name[len(prefix) :]
         if "/" not in name and name.lower().endswith(READABLE):
-            names.add(name[: -len(READABLE)])
+            names.add(ENDING.sub("", name))
     return sorted(names)

@@ -1,12 +1,15 @@
-"""Part files as UTF-8 text, whatever they were written in.
+"""Part files as UTF-8 text with LF or CRLF line breaks, whatever they were written in.
 
-Which encoding a part has, by rule: what model.json says; else its byte order mark; else UTF-16 where one of the first
-two bytes is zero and the other is not; else UTF-8, unless more lines with bytes above 127 are broken UTF-8 than not:
-then it is Windows-1252. Bytes that are no text in that encoding stay broken UTF-8 in the copy, so that their lines can
-be told.
+Which encoding a part has, by rule: its byte order mark; else what model.json says; else UTF-32 or UTF-16 by the zero
+bytes among the first four; else UTF-8, unless more lines with bytes above 127 are broken UTF-8 than not: then it is
+Windows-1252. Bytes that are no text in that encoding are broken UTF-8 in the copy, so that their lines can be told.
+
+Line breaks are CR alone where the first line ends in one and no LF stands outside quotes.
 """
 
 import codecs
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +18,43 @@ from typing import BinaryIO
 from exporters.errors import SegmentError
 
 CHUNK_BYTES = 1 << 20
+#: Bytes that are looked at together: what they decode to stays in the processor's cache, which halves the time.
+SCAN_BYTES = 1 << 14
 #: Longest line that is taken for a line of a table. A file without line breaks must not fill the memory.
 MAX_LINE_BYTES = 1 << 18
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# UTF-32 first: its mark begins with that of UTF-16. https://www.unicode.org/faq/utf_bom.html#bom4
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+#: Which of the first bytes are zero, in text that begins with an ASCII character.
+_ZEROS = {
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+    (False, True): "utf-16-le",
+    (True, False): "utf-16-be",
+}
 #: Says to `readlines` that a line was longer than `MAX_LINE_BYTES`; no UTF-8 text holds it.
 OVERLONG = b"\xff"
+#: Stands in the copy for bytes that could not be decoded; no UTF-8 text holds it.
+BROKEN = b"\xfe"
+_MARK_BROKEN = "exporters.segments.text.mark_broken"
+
+
+def _mark_broken(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stands for text that cannot be decoded or encoded, and where to go on."""
+    if isinstance(error, UnicodeDecodeError):
+        return "\ud800", error.end  # no character, so that encoding it comes here too
+    if isinstance(error, UnicodeEncodeError):
+        return BROKEN, error.end
+    raise error
+
+
+codecs.register_error(_MARK_BROKEN, _mark_broken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,42 +62,30 @@ class TextFacts:
     """What one pass over a UTF-8 part found."""
 
     lines: int  #: the last one counts with or without a line break; blank lines at the end do not
-    clean: bool  #: UTF-8 throughout, and no NUL bytes
+    utf8: bool  #: every byte is part of UTF-8 text
+    nul: bool  #: there are NUL bytes
+
+    @property
+    def clean(self) -> bool:
+        """Whether no line needs care for its bytes."""
+        return self.utf8 and not self.nul
 
 
-def to_utf8(path: Path, *, told: str | None, name: str) -> bool:
-    """Rewrite a local part in place as UTF-8 without byte order mark.
+def to_utf8(path: Path, *, told: str | None, name: str) -> TextFacts:
+    """Rewrite a local part in place as UTF-8 without byte order mark and without blank lines at its end.
 
-    Answers whether it is known to be UTF-8 throughout. Raises SegmentError for an unknown encoding.
+    `told` is what model.json says of the encoding. Raises SegmentError where that is not known.
     """
-    encoding, mark, known = _encoding(path, told, name)
-    if encoding == "utf-8" and not mark:
-        return known
-    copy = path.with_name(path.name + ".utf8")
-    with path.open("rb") as source, copy.open("wb") as target:
-        source.seek(mark)
-        if encoding == "utf-8":
-            while chunk := source.read(CHUNK_BYTES):
-                target.write(chunk)
-        else:
-            _transcode(source, target, encoding)
-    copy.replace(path)
-    return False
-
-
-def facts(path: Path, *, is_utf8: bool = False) -> TextFacts:
-    """Count lines and look for bytes that need care. Cuts blank lines off the end of the file.
-
-    `is_utf8` says that the file is known to be UTF-8 throughout, so that it need not be decoded for that.
-    """
-    _cut_blank_end(path)
-    lines, nul, last = 0, False, b""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            lines += chunk.count(b"\n")
-            nul = nul or b"\0" in chunk
-            last = chunk[-1:]
-    return TextFacts(lines=lines + (last not in {b"", b"\n"}), clean=not nul and (is_utf8 or _is_utf8(path)))
+    encoding, mark = _encoding(path, told, name)
+    if mark or encoding not in {None, "utf-8"}:
+        _rewrite(path, encoding or "utf-8", skip=mark)
+    if _breaks_with_cr(path):
+        _write_lf(path)
+    found = _scan(path)
+    if encoding is None and not found.utf8 and not _is_mostly_utf8(path):
+        _rewrite(path, "cp1252", skip=0)
+        found = _scan(path)
+    return found
 
 
 def readlines(file: BinaryIO) -> Iterator[bytes]:
@@ -76,31 +98,38 @@ def readlines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _encoding(path: Path, told: str | None, name: str) -> tuple[str, int, bool]:
-    """Python's name of the encoding, the length of the byte order mark, and whether every byte was looked at for it."""
+def is_utf8(line: bytes) -> bool:
+    """Whether bytes are text in UTF-8."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _encoding(path: Path, told: str | None, name: str) -> tuple[str | None, int]:
+    """Python's name of the encoding, None where nothing tells it, and the length of the byte order mark."""
     with path.open("rb") as file:
         start = file.read(4)
-    mark = next((mark for mark in _MARKS if start.startswith(mark[0])), None)
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding, len(mark)
     if told is not None:
-        return _told_encoding(told, start, name), 0 if mark is None else len(mark[0]), False
-    if mark is not None:
-        return mark[1], len(mark[0]), False
-    if len(start) >= 2 and (start[0] == 0) != (start[1] == 0):
-        return ("utf-16-be" if start[0] == 0 else "utf-16-le"), 0, False
-    if _is_utf8(path):
-        return "utf-8", 0, True
-    return ("utf-8" if _is_mostly_utf8(path) else "cp1252"), 0, False
+        return _told_encoding(told, name), 0
+    zeros = tuple(byte == 0 for byte in start)
+    return _ZEROS.get(zeros) or _ZEROS.get(zeros[:2]), 0
 
 
-def _told_encoding(told: str, start: bytes, name: str) -> str:
+def _told_encoding(told: str, name: str) -> str:
     try:
+        b"text".decode(told.strip(), "replace")  # codecs that are no text encodings exist, and refuse
         encoding = codecs.lookup(told.strip()).name
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise SegmentError(
             f"{name}: model.json says its encoding is {told!r}, which is not known; use UTF-8."
         ) from error
-    if encoding == "utf-16":
-        return "utf-16-be" if start.startswith(codecs.BOM_UTF16_BE) else "utf-16-le"
+    if encoding in {"utf-16", "utf-32"}:
+        return f"{encoding}-le"
     return "utf-8" if encoding in {"utf-8-sig", "ascii"} else encoding
 
 
@@ -116,37 +145,75 @@ def _is_mostly_utf8(path: Path) -> bool:
     return good >= broken
 
 
-def is_utf8(line: bytes) -> bool:
-    """Whether bytes are text in UTF-8."""
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_utf8(path: Path) -> bool:
-    """Whether a whole file is text in UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _rewrite(path: Path, encoding: str, *, skip: int) -> None:
+    """Decode a file in place, without its first bytes."""
+    copy = path.with_name(path.name + ".utf8")
+    with path.open("rb") as source, copy.open("wb") as target:
+        source.seek(skip)
+        if encoding == "utf-8":
+            while chunk := source.read(CHUNK_BYTES):
+                target.write(chunk)
+        else:
+            _transcode(source, target, encoding)
+    copy.replace(path)
 
 
 def _transcode(source: BinaryIO, target: BinaryIO, encoding: str) -> None:
-    """Copy as UTF-8. What cannot be decoded becomes bytes that are not UTF-8 either."""
-    # UTF-16 breaks in half pairs of surrogates, the single-byte encodings in bytes that mean nothing.
-    errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    decoder = codecs.getincrementaldecoder(encoding)(_MARK_BROKEN)
     while chunk := source.read(CHUNK_BYTES):
-        target.write(decoder.decode(chunk).encode("utf-8", errors))
-    if decoder.getstate()[0]:
-        target.write(OVERLONG)  # half a character at the end
+        target.write(decoder.decode(chunk).encode("utf-8", _MARK_BROKEN))
+    target.write(decoder.decode(b"", final=True).encode("utf-8", _MARK_BROKEN))
+
+
+def _scan(path: Path) -> TextFacts:
+    """Count lines and look for bytes that need care, in one pass. Cuts blank lines off the end of the file first."""
+    _cut_blank_end(path)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines, nul, utf8, last = 0, False, True, b""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(SCAN_BYTES):
+            lines += chunk.count(b"\n")
+            nul = nul or b"\0" in chunk
+            utf8 = utf8 and _goes_on(decoder, chunk)
+            last = chunk
+    lines += bool(last) and not last.endswith(b"\n")
+    return TextFacts(lines=lines, utf8=utf8 and _goes_on(decoder, b"", final=True), nul=nul)
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _breaks_with_cr(path: Path) -> bool:
+    """Whether CR alone ends the lines of a file."""
+    with path.open("rb") as file:
+        outside = b'"'.join(file.read(MAX_LINE_BYTES).split(b'"')[::2])
+        first = re.search(rb"[\r\n]+", outside)
+        if first is None or b"\n" in first[0]:
+            return False
+        file.seek(0)
+        quoted = False
+        while chunk := file.read(CHUNK_BYTES):
+            pieces = chunk.split(b'"')
+            if any(b"\n" in piece for piece in pieces[quoted::2]):
+                return False
+            quoted ^= len(pieces) % 2 == 0
+    return True
+
+
+def _write_lf(path: Path) -> None:
+    """Make every CR an LF, in place."""
+    copy = path.with_name(path.name + ".lf")
+    with (
+        path.open(encoding="utf-8", errors="surrogateescape") as source,
+        copy.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as target,
+    ):
+        shutil.copyfileobj(source, target, CHUNK_BYTES)
+    copy.replace(path)
 
 
 def _cut_blank_end(path: Path) -> None:
@@ -163,6 +230,5 @@ def _cut_blank_end(path: Path) -> None:
             file.truncate(0)
             return
         file.seek(start + kept)
-        tail = file.read(2)
-        break_bytes = 2 if tail == b"\r\n" else int(tail[:1] == b"\n")
-        file.truncate(start + kept + break_bytes)
+        line_break = re.match(rb"\r*\n", file.read(CHUNK_BYTES))
+        file.truncate(start + kept + (line_break.end() if line_break else 0))

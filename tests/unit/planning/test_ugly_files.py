@@ -9,11 +9,12 @@ import pytest
 from exporters.errors import SegmentError
 from tests.unit.planning.plans import plan
 
+PARTS = (".csv", ".csv.gz", ".parquet")
 CASES = sorted(Path("tests/data/segments").resolve().glob("*/expected.json"))
 
 
 def blobs(folder: Path) -> dict[str, bytes]:
-    parts = {f"people/{file.name}": file.read_bytes() for file in folder.glob("*.csv")}
+    parts = {f"people/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.lower().endswith(PARTS)}
     model = folder / "model.json"
     return parts | ({"model.json": model.read_bytes()} if model.exists() else {})
 

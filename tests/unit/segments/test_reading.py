@@ -1,14 +1,14 @@
 """Parts on their way to local disk."""
 
+import gzip
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exporters.errors import SegmentError
-from exporters.segments.reading import MAX_FAULTS, LocalSegment, fetch_segment
+from exporters.segments.reading import MAX_FAULTS, LocalSegment, PartFormat, fetch_segment
 from exporters.segments.snapshots import newest_snapshot
-from exporters.segments.text import CHUNK_BYTES, facts, to_utf8
 from tests.unit.planning.plans import LATER, container
 
 
@@ -35,7 +35,7 @@ def test_parts_keep_the_name_etag_and_size_they_had(tmp_path: Path) -> None:
 def test_names_that_look_like_paths_stay_inside_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     folder.mkdir()
-    fetch({"people/..%2f..%2f'; drop.csv": b"EMail\n", "people/..\\x.csv": b"EMail\n"}, folder)
+    fetch({"people/%2e%2e%2f..%2f'; drop.csv": b"EMail\n", "people/x\\..\\..\\y.csv": b"EMail\n"}, folder)
     assert len(list(folder.iterdir())) == 2
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -47,35 +47,42 @@ def test_faults_are_listed_up_to_a_cap(tmp_path: Path) -> None:
     assert str(caught.value).count("column EMail is missing") == MAX_FAULTS
 
 
-def test_an_encoding_that_nobody_knows_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "part.csv"
-    path.write_bytes(b"EMail\n")
-    with pytest.raises(SegmentError, match=r"model\.json says its encoding is 'klingon'"):
-        to_utf8(path, told="klingon", name="people.csv")
+def test_names_in_other_scripts_are_read_and_named(tmp_path: Path) -> None:
+    names = ["people/Kunden Köln 1.csv", "people/東京 の 顧客.csv.gz"]
+    blobs = {names[0]: "EMail,Größe\na@example.com,1\n".encode(), names[1]: gzip.compress(b"EMail\n")}
+    parts = fetch(blobs, tmp_path).parts
+    assert [part.read.name for part in parts] == names
+    with pytest.raises(
+        SegmentError, match=r"Kunden Köln 1\.csv: column Grüße is missing \(did you mean Größe\?\)"
+    ) as caught:
+        fetch(blobs, tmp_path, columns=("Grüße",))
+    assert "people/東京 の 顧客.csv.gz" in str(caught.value)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
-def test_characters_across_chunks_survive(encoding: str, tmp_path: Path) -> None:
-    text = "é" * (CHUNK_BYTES + 3) + "\n"
-    path = tmp_path / "part.csv"
-    path.write_bytes(text.encode(encoding))
-    to_utf8(path, told=None, name="people.csv")
-    assert path.read_text(encoding="utf-8") == text
-    assert facts(path).clean
+def test_a_compressed_part_keeps_the_size_it_has_in_storage(tmp_path: Path) -> None:
+    packed = gzip.compress(b"EMail\n" + b"a@example.com\n" * 1_000)
+    (part,) = fetch({"people.csv.gz": packed}, tmp_path).parts
+    assert (part.format, part.read.bytes, part.lines) == (PartFormat.CSV, len(packed), 1_001)
+    assert part.path.read_bytes().startswith(b"EMail\na@")
 
 
-@pytest.mark.parametrize(
-    ("data", "lines", "left"),
-    [
-        (b"", 0, b""),
-        (b"\n\r\n\n", 0, b""),
-        (b"a\nb", 2, b"a\nb"),
-        (b"a\nb\r\n\r\n\n", 2, b"a\nb\r\n"),
-        (b"a\n" + b"\n" * (CHUNK_BYTES + 1), 1, b"a\n"),
-    ],
-)
-def test_blank_lines_at_the_end_are_cut_off(data: bytes, lines: int, left: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "part.csv"
-    path.write_bytes(data)
-    assert facts(path).lines == lines
-    assert path.read_bytes() == left
+def test_a_compressed_part_in_utf16_is_read(tmp_path: Path) -> None:
+    (part,) = fetch({"people.csv.gz": gzip.compress("EMail\ré@example.com".encode("utf-16"))}, tmp_path).parts
+    assert part.path.read_text(encoding="utf-8") == "EMail\né@example.com"
+
+
+def test_a_header_may_span_lines_and_its_names_are_put_on_one(tmp_path: Path) -> None:
+    data = b'\n"Name (first\r\n and last)",EMail\r\nAna,a@example.com\r\n'
+    (part,) = fetch({"people.csv": data}, tmp_path, columns=("Name (first\nand last)", "EMail")).parts
+    assert (part.columns, part.header_lines, part.lines) == (
+        {"Name (first\nand last)": 0, "EMail": 1},
+        3,
+        4,
+    )
+
+
+def test_no_person_below_a_broken_header_reaches_the_message(tmp_path: Path) -> None:
+    data = b'Id,"EMail,Name\n1,"secret@example.com",Ana\n2,"b@example.com",Bo\n'
+    with pytest.raises(SegmentError) as caught:
+        fetch({"people.csv": data}, tmp_path)
+    assert "example.com" not in str(caught.value)

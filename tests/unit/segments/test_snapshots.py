@@ -157,12 +157,106 @@ def test_a_single_file_is_a_snapshot() -> None:
     assert names(find(container, "newsletter")) == ["newsletter.csv"]
 
 
-@pytest.mark.parametrize("name", ["people.parquet", "people.csv.gz", "people/part-0.parquet"])
-def test_formats_that_are_not_read_yet_are_named(name: str) -> None:
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".csv.gz", ".Csv.Gz", ".parquet", ".PARQUET"])
+def test_every_ending_is_read_in_any_case(ending: str) -> None:
     container = Container()
-    container.write(name)
-    with pytest.raises(SegmentError, match="Parquet or gzip files only, which are not read yet"):
+    container.write(f"people{ending}")
+    container.write(f"folder/one{ending}")
+    container.write(f"folder/two.snappy{ending}")
+    container.write(f"dated/2020/08/24/1433/part{ending}")
+    assert names(find(container, "people")) == [f"people{ending}"]
+    assert names(find(container, "folder")) == [f"folder/one{ending}", f"folder/two.snappy{ending}"]
+    assert names(find(container, "dated")) == [f"dated/2020/08/24/1433/part{ending}"]
+
+
+def test_csv_files_may_be_compressed_in_part() -> None:
+    container = Container()
+    container.write("people/part_2.csv.gz")
+    container.write("people/part_10.csv")
+    container.write("people/part_1.csv")
+    assert names(find(container, "people")) == ["people/part_1.csv", "people/part_2.csv.gz", "people/part_10.csv"]
+
+
+def test_the_newest_of_several_single_files_is_read() -> None:
+    container = Container()
+    container.write("people.csv", minutes_ago=90)
+    container.write("people.parquet", minutes_ago=80)
+    container.write("people.csv.gz", minutes_ago=1)
+    assert names(find(container, "people")) == ["people.parquet"]
+
+
+def test_parquet_beside_csv_is_not_guessed_about() -> None:
+    container = Container()
+    container.write("people/one.parquet")
+    container.write("people/two.csv.gz")
+    with pytest.raises(SegmentError, match=r"Parquet and CSV at once \(people/one\.parquet, people/two\.csv\.gz\)"):
         find(container, "people")
+
+
+@pytest.mark.parametrize("name", ["single.csv.zip", "people/two.csv.zst", "people/two.PARQUET.gz"])
+def test_data_that_is_packed_otherwise_is_never_left_out_in_silence(name: str) -> None:
+    container = Container()
+    container.write("people/one.csv")
+    container.write(name)
+    with pytest.raises(SegmentError, match=f"{name} is packed in a way that is not read"):
+        find(container, re.split("[/.]", name)[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["_SUCCESS", "_committed_1.csv", ".hidden.csv", "._x.parquet", ".part-0.csv.crc", "manifest.json", "_.csv"]
+)
+def test_markers_and_hidden_files_are_no_parts(name: str) -> None:
+    container = Container()
+    container.write(f"people/{name}", minutes_ago=1)
+    container.write("people/part.csv")
+    assert names(find(container, "people")) == ["people/part.csv"]
+
+
+def test_a_folder_with_nothing_to_read_is_said() -> None:
+    container = Container()
+    container.write("people/_SUCCESS")
+    container.write("people/data.json")
+    with pytest.raises(SegmentError, match=r"folder people/ of the segments container holds no CSV or Parquet files"):
+        find(container, "people")
+
+
+@pytest.mark.parametrize(
+    ("log", "format_name"), [("_delta_log/0.json", "Delta Lake"), (".hoodie/hoodie.properties", "Hudi")]
+)
+def test_files_of_which_a_log_says_which_count_are_not_read(log: str, format_name: str) -> None:
+    container = Container()
+    container.write("people/part-0.snappy.parquet")
+    container.write(f"people/{log}")
+    with pytest.raises(SegmentError, match=f"people/ is a {format_name} table"):
+        find(container, "people")
+
+
+def test_blobs_that_stand_for_folders_are_no_parts() -> None:
+    container = Container()
+    container.clock = NOW - timedelta(minutes=60)
+    container.create("people/old.csv", b"", metadata={"hdi_isfolder": "true"})
+    container.create("people.parquet", b"", metadata={"hdi_isfolder": "true"})
+    container.write("people/new.csv")
+    assert names(find(container, "people")) == ["people/new.csv"]
+
+
+def test_a_dated_snapshot_is_as_old_as_its_folder_says() -> None:
+    container = Container()
+    container.write(f"{VALUE}/2020/08/24/1433/HighValue_1.csv", minutes_ago=30)
+    container.write(f"{VALUE}/2020/08/24/1433/HighValue_2.csv", minutes_ago=20)
+    container.write(f"{VALUE}/2020/08/24/1433/_SUCCESS", minutes_ago=10)
+    snapshot = find(container)
+    assert snapshot.refreshed == datetime(2020, 8, 24, 14, 33, tzinfo=UTC)
+    assert snapshot.written == NOW - timedelta(minutes=20)
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people/2020.csv", "people/2020/13/41/9999/part.csv"])
+def test_any_other_snapshot_is_as_old_as_its_newest_part(name: str) -> None:
+    container = Container()
+    container.write(name, minutes_ago=30)
+    snapshot = find(container, "people")
+    assert snapshot.refreshed is None
+    assert snapshot.written == NOW - timedelta(minutes=30)
 
 
 def test_a_missing_segment_is_answered_with_those_that_look_like_it() -> None:
