@@ -55,7 +55,7 @@ class Tally(BaseModel):
 
 
 class BatchProgress(BaseModel):
-    """Where a batch is. Stored as `…/batches/<n>.progress.json`, changed under its ETag by the step that holds the
+    """Where a batch is. Stored as `staging/<run>/progress/<n>.json`, changed under its ETag by the step that holds the
     claim.
     """
 

@@ -12,6 +12,7 @@ class BrakeKind(StrEnum):
     SHRUNKEN = "shrunken"  #: a segment has far fewer profiles than the last run read
     CUT_OFF = "cut_off"  #: a file ends in the middle of a line
     OLDER = "older"  #: the snapshot is older than the one that the last run read
+    UNREADABLE = "unreadable"  #: people would be removed who may stand in lines that cannot be read
     MASS_REMOVAL = "mass_removal"  #: many people would be taken off the list
     PROVIDER_LIMIT = "provider_limit"  #: more profiles than the provider's stated limit, or than the export allows
     PLAN_ROOM = "plan_room"  #: more new contacts than the account's plan has room for

@@ -6,7 +6,16 @@ from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from exporters.model.fields import Formats, StandardField
 from exporters.model.names import Id
@@ -99,10 +108,16 @@ class Brakes(BaseModel):
     )
 
 
-#: An address, or all addresses of a domain as @example.com.
-Excluded = Annotated[
-    str, StringConstraints(pattern=r"^[^@\s]*@[^@\s]+$", max_length=254, strip_whitespace=True, to_lower=True)
-]
+def _excluded(value: str) -> str:
+    entry = value.strip().lower()
+    name, _, domain = entry.partition("@")
+    if not domain or "@" in domain or "*" in name or any(character.isspace() for character in entry):
+        raise ValueError("write an address, or @domain for all addresses of a domain")
+    return entry
+
+
+#: An address, or all addresses of a domain as @example.com; in lower case.
+Excluded = Annotated[str, StringConstraints(max_length=254), AfterValidator(_excluded)]
 
 
 class Export(BaseModel):

@@ -191,6 +191,7 @@ class Run(BaseModel):
     finished: AwareDatetime | None = None
     full: bool = False  #: send everyone, whatever the ledger says
     corrects: Corrections | None = None  #: sends only the people of this file
+    troubled_since: AwareDatetime | None = None  #: since when each try to plan it has failed with what may pass
     approved: AwareDatetime | None = None  #: when somebody let a held run go on
     plan: Plan | None = None
     result: DeliveryCounts | None = None
@@ -220,8 +221,8 @@ class Run(BaseModel):
 
     @property
     def held(self) -> bool:
-        """Whether a brake holds the run and nobody has approved it."""
-        return self.plan is not None and bool(self.plan.brakes) and self.approved is None
+        """Whether a brake holds the run, and nobody has decided about it yet."""
+        return self.status is RunStatus.HELD
 
     @property
     def target(self) -> str:

@@ -46,7 +46,10 @@ class Source(BaseModel):
     def _one_of_three(self) -> Self:
         if sum(value is not None for value in (self.column, self.constant, self.template)) != 1:
             raise ValueError("give the name of a column, or one of constant and template")
-        if self.constant is not None and not self.constant.strip():
+        for text in (self.constant, self.template):
+            if text is not None and any(unicodedata.category(character) == "Cc" for character in text):
+                raise ValueError("the text holds line breaks or other control characters; leave them out")
+        if self.constant is not None and all(unicodedata.category(character)[0] in "CZ" for character in self.constant):
             raise ValueError("the constant is empty")
         if self.template is not None and not self.columns:
             raise ValueError("the template names no column; write a column as {Name}, or use constant")

@@ -6,17 +6,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from exporters.providers.base import BatchLimits, Envelope
 
-# planned -> the longest run of contacts from row $first on that one request can hold: its end, and its bytes with a
-# comma after each contact. `past` are the bytes, counted so, of all contacts up to and with a row.
-NEXT_BATCH = """SELECT max(rowid) + 1, min(id), max(id), max(past) FROM planned
-    WHERE rowid >= $first AND rowid < $first + $max_contacts AND past <= $past + $room + 1"""
+#: Profiles whose sizes are looked at together.
+CHUNK = 1_000_000
+LAST_ID = "SELECT max(id) FROM planned"
+# planned -> id and bytes of the contacts from $first to $past, in order
+SIZES = "SELECT id, bytes FROM planned WHERE id >= $first AND id < $past"
 
-# planned contacts from $first to $last -> one text, a contact a line
-BATCH_LINES = """SELECT encode(string_agg(contact, chr(10) ORDER BY id) || chr(10)) FROM contacts
-    WHERE id BETWEEN $first AND $last AND id IN (SELECT id FROM planned WHERE id BETWEEN $first AND $last)"""
+# planned, written: contacts from $first to $last -> one text, a contact a line
+BATCH_LINES = """SELECT encode(string_agg(contact, chr(10) ORDER BY id) || chr(10))
+    FROM planned JOIN written USING (place) WHERE id BETWEEN $first AND $last"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +38,35 @@ def room_for_contacts(limits: BatchLimits, envelope: Envelope) -> int:
 
 
 def cut_batches(database: duckdb.DuckDBPyConnection, limits: BatchLimits, envelope: Envelope) -> Iterator[Slice]:
-    """Pack the table `planned` in its order. No contact in it may be longer than `room_for_contacts`."""
+    """Pack `planned` in its order. No contact in it may be longer than `room_for_contacts`."""
     room = room_for_contacts(limits, envelope)
-    first, past = 0, 0
-    while True:
-        bounds = {"first": first, "past": past, "room": room, "max_contacts": limits.max_contacts}
-        end, first_id, last_id, past_end = database.execute(NEXT_BATCH, bounds).fetchall()[0]
-        if end is None:
-            return
-        body_bytes = limits.max_body_bytes - room + past_end - past - 1
-        yield Slice(first_id=first_id, last_id=last_id, contacts=end - first, body_bytes=body_bytes)
-        first, past = end, past_end
+    first_id, last_id, contacts, used = -1, -1, 0, 0  # of the batch at hand; `used` has a comma after each contact
+    for ids, ends in _sizes(database):
+        start, past = 0, 0
+        while start < len(ids):
+            fitting = int(np.searchsorted(ends, past + room + 1 - used, side="right"))
+            stop = min(fitting, start + limits.max_contacts - contacts)
+            if stop > start:
+                first_id, last_id = int(ids[start]) if contacts == 0 else first_id, int(ids[stop - 1])
+                contacts, used = contacts + stop - start, used + int(ends[stop - 1]) - past
+                start, past = stop, int(ends[stop - 1])
+            if start < len(ids):
+                if contacts == 0:
+                    raise AssertionError("a planned contact is larger than a request")
+                body_bytes = limits.max_body_bytes - room + used - 1
+                yield Slice(first_id=first_id, last_id=last_id, contacts=contacts, body_bytes=body_bytes)
+                contacts, used = 0, 0
+    if contacts:
+        body_bytes = limits.max_body_bytes - room + used - 1
+        yield Slice(first_id=first_id, last_id=last_id, contacts=contacts, body_bytes=body_bytes)
+
+
+def _sizes(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Ids of planned contacts in order, and where each ends when they stand one after the other with a comma each."""
+    (last,) = database.execute(LAST_ID).fetchone() or (None,)
+    for first in range(0, 0 if last is None else last + 1, CHUNK):
+        found = database.execute(SIZES, {"first": first, "past": first + CHUNK}).fetchnumpy()
+        yield np.asarray(found["id"]), np.cumsum(np.asarray(found["bytes"], dtype=np.int64) + 1)
 
 
 def batch_lines(database: duckdb.DuckDBPyConnection, batch: Slice) -> bytes:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import duckdb
 
+from exporters.segments.parquet import READ_PAGE_BY_PAGE
+
 
 def open_database(work: Path, *, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
     """A new database below `work`, which the caller removes as a whole."""
-    return duckdb.connect(
+    database = duckdb.connect(
         str(work / "plan.duckdb"),
         config={
             "memory_limit": f"{memory_mb}MB",
@@ -19,6 +21,8 @@ def open_database(work: Path, *, memory_mb: int, threads: int) -> duckdb.DuckDBP
             "autoload_known_extensions": False,
         },
     )
+    database.execute(READ_PAGE_BY_PAGE)
+    return database
 
 
 def literal(text: str) -> str:

@@ -16,7 +16,9 @@ def positions(names: Sequence[str], columns: Sequence[str], *, part: str, certai
     `certain` says that the names come from a schema. Those of a first line may be a person's data, which must not reach
     a message. Raises PartFault that tells of every column whose place is not clear.
     """
-    faults, found, hinted = [], {}, False
+    faults: list[str] = []
+    found: dict[str, int] = {}
+    missing = []
     for column in columns:
         exact = [index for index, name in enumerate(names) if name == column]
         alike = [index for index, name in enumerate(names) if _folded(name) == _folded(column)]
@@ -28,12 +30,14 @@ def positions(names: Sequence[str], columns: Sequence[str], *, part: str, certai
             same = [f"{name} ({count} times)" if count > 1 else name for name, count in times.items()]
             faults.append(f"column {column} is not clear, the file has {listed(same)}")
         else:
-            near = _near(column, names) if certain or not _is_data(names) else []
-            hinted = hinted or bool(near)
-            hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-            faults.append(f"column {column} is missing{hint}")
+            missing.append(column)
+    header = certain or bool(found) or any(_letters(name) == _letters(column) for name in names for column in missing)
+    for column in missing:
+        near = _near(column, names) if header and (certain or not _is_data(names)) else []
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        faults.append(f"column {column} is missing{hint}")
     if faults:
-        there = _all(names) if certain else existing(names, header=hinted or bool(found))
+        there = _all(names) if certain else existing(names, header=header)
         raise PartFault(f"{part}: {'; '.join(faults)}; {there}")
     return found
 
@@ -64,6 +68,11 @@ def _near(column: str, names: Sequence[str]) -> list[str]:
 
 def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
+
+
+def _letters(name: str) -> str:
+    """A name without what people vary in it: E-Mail and e_mail are EMail. Empty where there is nothing else."""
+    return "".join(character for character in name.casefold() if character.isalnum()) or name
 
 
 def _is_data(names: Sequence[str]) -> bool:

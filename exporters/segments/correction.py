@@ -187,7 +187,10 @@ def fetch_correction(store: BlobStore, name: str, *, run: str, columns: Sequence
     """
     blob = next((blob for blob in store.list(name) if blob.name == name), None)
     if blob is None:
-        raise SegmentError("The corrected file of this run is gone, so nothing was sent: post it again.")
+        raise SegmentError(
+            "The corrected file of this run is gone, so nothing was sent: post it again, with a new Idempotency-Key if"
+            " you use one."
+        )
     snapshot = Snapshot(segment=f"corrections of {run}", name=NAME, parts=(blob,), table=None)
     local = fetch_segment(store, snapshot, columns=columns, folder=folder)
     parts = (replace(part, read=part.read.model_copy(update={"name": NAME})) for part in local.parts)

@@ -7,6 +7,7 @@ https://www.rfc-editor.org/rfc/rfc4180
 """
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,13 +65,20 @@ def read_records(file: BinaryIO, *, delimiter: str, width: int, header_lines: in
         if reason := _unreadable(line):
             yield BrokenLine(number, reason)
             continue
-        values = split(line.decode(), delimiter)
+        values = _of_width(split(line.decode(), delimiter), width)
         if values is None and line.count(b'"') % 2:
             values = _across_lines(lines, (number, line), delimiter, width)
-        if values is not None and len(values) == width:
+        if values is not None:
             yield Record(number, values)
         else:
             yield BrokenLine(number, RejectReason.LINE_MALFORMED if line.endswith(b"\n") else RejectReason.LINE_CUT_OFF)
+
+
+def _of_width(values: list[str] | None, width: int) -> list[str] | None:
+    """As many values as there are columns; None where there are fewer, or where more of them hold something."""
+    if values is None or len(values) < width or any(values[width:]):
+        return None
+    return values[:width]
 
 
 def split(line: str, delimiter: str) -> list[str] | None:
@@ -85,8 +93,21 @@ def _parse(lines: Sequence[str], delimiter: str) -> list[str] | None:
     try:
         records = list(reader)
     except csv.Error:
-        return None
+        return _parse_padded("".join(lines), delimiter)
     return records[0] if len(records) == 1 else None
+
+
+def _parse_padded(record: str, delimiter: str) -> list[str] | None:
+    """The same with blanks behind closing quotes, which csv does not take."""
+    value = re.compile(rf' *(?:"((?:[^"]|"")*)" *|([^"{re.escape(delimiter)}]*))({re.escape(delimiter)}|$)')
+    record = record.rstrip("\r\n")
+    values, at = [], 0
+    while (match := value.match(record, at)) is not None:
+        values.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        at = match.end()
+        if not match[3]:
+            return values if at == len(record) else None
+    return None
 
 
 def _unreadable(line: bytes) -> RejectReason | None:
@@ -107,8 +128,8 @@ def _across_lines(lines: _Lines, first: tuple[int, bytes], delimiter: str, width
         if _unreadable(line) or len(below) == MAX_RECORD_LINES or size > MAX_LINE_BYTES:
             break
         if line.count(b'"') % 2:
-            values = _parse([text.decode() for _, text in (first, *below)], delimiter)
-            if values is not None and len(values) == width:
+            values = _of_width(_parse([text.decode() for _, text in (first, *below)], delimiter), width)
+            if values is not None:
                 return values
             break
     lines.put_back(below)

@@ -63,6 +63,10 @@ _TEXT_OF_TYPE: Mapping[str, str] = {
     "TIMESTAMP WITH TIME ZONE": _WITH_T.format("CAST(make_timestamp(epoch_us({0})) AS VARCHAR)") + " || 'Z'",
     "TIMESTAMPTZ_NS": _WITH_T.format("CAST(make_timestamp_ns(epoch_ns({0})) AS VARCHAR)") + " || 'Z'",
 }
+_NUMBERS = {
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
+    *("DECIMAL", "FLOAT", "DOUBLE"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class ParquetFacts:
     width: int  #: columns of the file
     columns: Mapping[str, int]  #: mapped column -> its position in the file, from 0
     texts: Mapping[str, str]  #: mapped column -> SQL over `ROWS` for the text of its value; NULL stays NULL
+    numbers: frozenset[str]  #: mapped columns that hold numbers by their type
     clean: bool  #: the mapped values are UTF-8 throughout and without NUL characters
 
 
@@ -106,9 +111,11 @@ def look_at(database: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[s
     _check_ends(path, name)
     found = _columns(database, path, name)
     where = positions([column.name for column in found], columns, part=name, certain=True)
-    texts = _texts({column: found[position] for column, position in where.items()}, name)
+    mapped = {column: found[position] for column, position in where.items()}
+    texts = _texts(mapped, name)
     rows, clean = _read_once(database, path, texts, name)
-    return ParquetFacts(rows=rows, width=len(found), columns=where, texts=texts, clean=clean)
+    numbers = frozenset(column for column, each in mapped.items() if _without_parameters(each.type) in _NUMBERS)
+    return ParquetFacts(rows=rows, width=len(found), columns=where, texts=texts, numbers=numbers, clean=clean)
 
 
 def broken_rows(texts: Iterable[str]) -> str:
@@ -165,7 +172,7 @@ def _texts(mapped: Mapping[str, _Column], name: str) -> dict[str, str]:
     """SQL for the text of each mapped column. Raises PartFault that tells of every type that has none."""
     texts, faults = {}, []
     for column, found in mapped.items():
-        kind = re.sub(r"\(.*\)$", "", found.type)
+        kind = _without_parameters(found.type)
         if kind in _TEXT_OF_TYPE:
             texts[column] = _TEXT_OF_TYPE[kind].format(found.identifier)
         else:
@@ -174,6 +181,10 @@ def _texts(mapped: Mapping[str, _Column], name: str) -> dict[str, str]:
     if faults:
         raise PartFault(f"{name}: {'; '.join(faults)}; write a column of strings, or map another column.")
     return texts
+
+
+def _without_parameters(kind: str) -> str:
+    return re.sub(r"\(.*\)$", "", kind)
 
 
 def _read_once(

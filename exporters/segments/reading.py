@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -45,6 +46,7 @@ class LocalPart:
     delimiter: str = ","  #: CSV only
     header_lines: int = 0
     texts: Mapping[str, str] = field(default_factory=dict)  #: Parquet only: as `parquet.ParquetFacts.texts`
+    numbers: frozenset[str] = frozenset()  #: Parquet only: mapped columns that hold numbers by their type
 
     @property
     def has_profiles(self) -> bool:
@@ -69,13 +71,15 @@ def fetch_segment(store: BlobStore, snapshot: Snapshot, *, columns: Sequence[str
     Raises SegmentError with the faults of all parts together, or when a part changed since it was listed.
     """
     parts, faults = [], []
-    with parquet.connect() as database:
+    with ExitStack() as stack:
+        database: duckdb.DuckDBPyConnection | None = None
         for blob in snapshot.parts:
             path = folder / hashlib.sha256(blob.name.encode()).hexdigest()[:32]
             _download(store, blob, path)
             read = PartRead(name=blob.name, etag=blob.etag, bytes=blob.size)
             try:
                 if is_parquet(blob.name):
+                    database = database or stack.enter_context(parquet.connect())
                     parts.append(_open_parquet(database, read, path, columns))
                 else:
                     parts.append(_open_csv(read, path, snapshot.table, columns))
@@ -111,6 +115,7 @@ def _open_parquet(database: duckdb.DuckDBPyConnection, read: PartRead, path: Pat
         lines=found.rows,
         clean=found.clean,
         texts=found.texts,
+        numbers=found.numbers,
     )
 
 

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from exporters.model.fields import ContactShape, FieldType, TargetField
+from exporters.model.fields import ContactShape, FieldType, Formats, TargetField, email_field
+from exporters.model.source import Source
 from exporters.planning.plan import PlanInputs, Planned, make_plan
 from exporters.providers.base import BatchLimits, Envelope
 from exporters.segments.reading import fetch_segment
@@ -19,13 +21,16 @@ from exporters.storage.memory import MemoryBlobStore
 WRITTEN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 LATER = WRITTEN + timedelta(hours=1)
 
-EMAIL = TargetField(column="EMail", path=("email",))
+EMAIL = email_field("EMail")
+
+
+def target(source: str | dict[str, str], path: tuple[str, ...], **facts: Any) -> TargetField:
+    """A field, named by its path."""
+    return TargetField(name=".".join(path), source=Source.model_validate(source), path=path, **facts)
+
+
 SHAPE = ContactShape(
-    email=EMAIL,
-    fields=(
-        TargetField(column="FirstName", path=("first_name",), max_chars=50),
-        TargetField(column="City", path=("city",)),
-    ),
+    email=EMAIL, fields=(target("FirstName", ("first_name",), max_chars=50), target("City", ("city",)))
 )
 LIMITS = BatchLimits(max_contacts=1_000, max_body_bytes=100_000)
 ENVELOPE = Envelope(head=b'{"contacts":[', tail=b"]}")
@@ -49,10 +54,24 @@ class Outcome:
 
 def rows(file: Path) -> list[dict[str, Any]]:
     """A Parquet file as dicts, in its order."""
-    with duckdb.connect() as database:
-        answer = database.execute("SELECT * FROM read_parquet($file)", {"file": str(file)})
-        names = [column[0] for column in answer.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    answer = aside().execute("SELECT * FROM read_parquet($file)", {"file": str(file)})
+    names = [column[0] for column in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def parquet(file: Path, columns: str, values: Sequence[Sequence[object]]) -> Path:
+    """A Parquet file with these columns, as in CREATE TABLE, and rows."""
+    aside().execute(f"CREATE OR REPLACE TABLE made ({columns})")
+    for row in values:
+        aside().table("made").insert(row)
+    aside().execute(f"COPY made TO '{file}' (FORMAT parquet)")
+    return file
+
+
+@cache
+def aside() -> duckdb.DuckDBPyConnection:
+    """A database of the tests' own, for making and reading files; a new one takes longer than what it does."""
+    return duckdb.connect()
 
 
 def container(blobs: Mapping[str, bytes]) -> MemoryBlobStore:
@@ -70,7 +89,7 @@ def plan(
     shape: ContactShape = SHAPE,
     limits: BatchLimits = LIMITS,
     envelope: Envelope = ENVELOPE,
-    ledger: Path | None = None,
+    **others: Any,
 ) -> Outcome:
     """Plan the newest snapshots of the segments, in a folder that must not exist yet."""
     work.mkdir(parents=True)
@@ -83,11 +102,13 @@ def plan(
         assert number == len(staged)
         staged.append(contacts)
 
-    inputs = PlanInputs(segments=local, shape=shape, limits=limits, envelope=envelope, ledger=ledger)
+    inputs = PlanInputs(segments=local, shape=shape, limits=limits, envelope=envelope, **others)
     planned = make_plan(inputs, work=work, stage=stage, memory_mb=200, threads=2)
     return Outcome(planned=planned, staged=staged)
 
 
-def one_field(kind: FieldType, **facts: Any) -> ContactShape:
+def one_field(kind: FieldType, *, formats: Formats | None = None, **facts: Any) -> ContactShape:
     """A shape with the address and one custom field from the column Value."""
-    return ContactShape(email=EMAIL, fields=(TargetField(column="Value", path=("custom", "f"), type=kind, **facts),))
+    return ContactShape(
+        email=EMAIL, fields=(target("Value", ("custom", "f"), type=kind, **facts),), formats=formats or Formats()
+    )

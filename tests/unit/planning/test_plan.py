@@ -1,19 +1,22 @@
 """What a plan is made of, one rule at a time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exporters.model.fields import ContactShape, FieldType, TargetField
+from exporters.errors import ConfigError
+from exporters.model.fields import ContactShape, DateOrder, FieldType, Formats
 from exporters.model.reject import RejectKind, RejectReason
+from exporters.model.run import PlanCounts
 from exporters.planning.addresses import judge
 from exporters.providers.base import BatchLimits
-from tests.unit.planning.plans import EMAIL, ENVELOPE, Outcome, one_field, plan
+from tests.unit.planning.plans import EMAIL, ENVELOPE, Outcome, one_field, parquet, plan, rows, target
 
 HEADER = b"EMail,FirstName,City\n"
 
 
-def converted(kind: FieldType, value: str, work: Path, **facts: str) -> tuple[object, list[str]]:
+def converted(kind: FieldType, value: str, work: Path, **facts: Any) -> tuple[object, list[str]]:
     """The value as it is sent (None: left out), and the reasons given."""
     data = f'EMail,Value\na@example.com,"{value}"\n'.encode()
     outcome = plan({"people.csv": data}, work, shape=one_field(kind, **facts))
@@ -26,10 +29,13 @@ def converted(kind: FieldType, value: str, work: Path, **facts: str) -> tuple[ob
         (FieldType.NUMBER, "0042", 42),
         (FieldType.NUMBER, "+3.50", 3.5),
         (FieldType.NUMBER, "-.5", -0.5),
+        (FieldType.NUMBER, "€ 1,234.50", 1234.5),
+        (FieldType.NUMBER, "1e5", 100000),
         (FieldType.BOOLEAN, "YES", True),
         (FieldType.BOOLEAN, "0", False),
         (FieldType.DATE, "2024-02-29", "2024-02-29"),
         (FieldType.DATE, "2024-02-29T23:30:00Z", "2024-02-29"),
+        (FieldType.DATE, "29.2.2024.", "2024-02-29"),
         (FieldType.PHONE, "00385 (0)91 123-4567", "+385911234567"),
         (FieldType.PHONE, "+1 [212] 555.0100", "+12125550100"),
     ],
@@ -41,11 +47,12 @@ def test_values_become_what_the_field_takes(kind: FieldType, value: str, sent: o
 @pytest.mark.parametrize(
     ("kind", "value", "reason"),
     [
-        (FieldType.NUMBER, "1,234.5", RejectReason.NOT_A_NUMBER),
-        (FieldType.NUMBER, "1e5", RejectReason.NOT_A_NUMBER),
+        (FieldType.NUMBER, "1,23,4", RejectReason.NOT_A_NUMBER),
+        (FieldType.NUMBER, "45 %", RejectReason.NOT_A_NUMBER),
         (FieldType.DATE, "2023-02-29", RejectReason.NOT_A_DATE),
         (FieldType.DATE, "0001-01-01", RejectReason.NOT_A_DATE),
-        (FieldType.DATE, "31.01.2026", RejectReason.NOT_A_DATE),
+        (FieldType.DATE, "31.01.26", RejectReason.NOT_A_DATE),
+        (FieldType.DATE, "03/04/2026", RejectReason.DATE_AMBIGUOUS),
         (FieldType.BOOLEAN, "maybe", RejectReason.NOT_A_BOOLEAN),
         (FieldType.PHONE, "091 1234567", RejectReason.NOT_A_PHONE),
         (FieldType.PHONE, "+12345678901234567", RejectReason.NOT_A_PHONE),
@@ -60,6 +67,86 @@ def test_values_that_do_not_fit_are_left_out_with_a_reason(
 def test_dates_are_written_as_the_field_wants_them(tmp_path: Path) -> None:
     sent = converted(FieldType.DATE, "2026-01-31", tmp_path / "work", date_format="%m/%d/%Y")
     assert sent == ("01/31/2026", [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "formats", "sent"),
+    [
+        (FieldType.DATE, "03/04/2026", Formats(date_order=DateOrder.DAY_FIRST), "2026-04-03"),
+        (FieldType.DATE, "03/04/2026", Formats(date_order=DateOrder.MONTH_FIRST), "2026-03-04"),
+        (FieldType.NUMBER, "1,234", Formats(decimal_mark="."), 1234),
+        (FieldType.NUMBER, "1,234", Formats(decimal_mark=","), 1.234),
+        (FieldType.NUMBER, "1234.5", Formats(decimal_mark=","), 1234.5),
+        (FieldType.PHONE, "091/123-4567", Formats(phone_country="HR"), "+385911234567"),
+        (FieldType.PHONE, "+1 212 555 0100", Formats(phone_country="HR"), "+12125550100"),
+    ],
+)
+def test_the_formats_of_the_mapping_say_how_values_are_read(
+    kind: FieldType, value: str, formats: Formats, sent: object, tmp_path: Path
+) -> None:
+    assert converted(kind, value, tmp_path / "work", formats=formats) == (sent, [])
+
+
+@pytest.mark.parametrize(
+    ("template", "first", "city", "sent"),
+    [
+        ("{FirstName} of {City}", "Ana", "Split", "Ana of Split"),
+        ("{FirstName} {City}", "Ana", "", "Ana"),
+        ("{City} {FirstName}", "Ana", " ", "Ana"),
+        ("{FirstName}, {City}", "", "", None),
+        ("{{{FirstName}}}", "Ana", "", "{Ana}"),
+        (" {FirstName}  -\u2003{City} ", "A  na", "Split", "A na - Split"),
+        ("{FirstName}\u0301{City}", "Zoe", "", "Zoé"),
+        ('"{FirstName}"', "\\", "", '"\\"'),
+    ],
+)
+def test_a_template_leaves_no_gaps_and_says_nothing_where_all_its_columns_are_empty(
+    template: str, first: str, city: str, sent: str | None, tmp_path: Path
+) -> None:
+    shape = ContactShape(email=EMAIL, fields=(target({"template": template}, ("f",)),))
+    outcome = plan({"people.csv": HEADER + f"a@example.com,{first},{city}\n".encode()}, tmp_path / "work", shape=shape)
+    assert [contact.get("f") for contact in outcome.contacts] == [sent]
+
+
+def test_a_value_of_several_columns_that_does_not_fit_names_them_all(tmp_path: Path) -> None:
+    shape = ContactShape(email=EMAIL, fields=(target({"template": "{FirstName} {City}"}, ("f",), max_chars=5),))
+    outcome = plan({"people.csv": HEADER + b"a@example.com,Ana,Split\n"}, tmp_path / "work", shape=shape)
+    assert [(reject["reason"], reject["column"], reject["value"]) for reject in outcome.rejects] == [
+        (RejectReason.VALUE_TOO_LONG, "FirstName, City", "Ana Split")
+    ]
+
+
+def test_a_constant_is_for_everyone_and_read_as_its_field_wants_it(tmp_path: Path) -> None:
+    shape = ContactShape(
+        email=EMAIL,
+        fields=(
+            target({"constant": ' say "hi" '}, ("f",)),
+            target({"constant": "1,5"}, ("n",), type=FieldType.NUMBER),
+            target({"constant": "31.1.2026."}, ("d",), type=FieldType.DATE, date_format="%m/%d/%Y"),
+        ),
+    )
+    outcome = plan({"people.csv": b"EMail\na@example.com\nb@example.com\n"}, tmp_path / "work", shape=shape)
+    assert [contact.pop("email") for contact in outcome.contacts] == ["a@example.com", "b@example.com"]
+    assert [contact | {"email": ""} for contact in outcome.contacts] == [
+        {"email": "", "f": 'say "hi"', "n": 1.5, "d": "01/31/2026"}
+    ] * 2
+
+
+def test_constants_that_do_not_fit_stop_the_plan_and_are_all_named(tmp_path: Path) -> None:
+    wrong = {
+        "born": ("soon", {"type": FieldType.DATE}),
+        "points": ("many", {"type": FieldType.NUMBER}),
+        "vip": ("maybe", {"type": FieldType.BOOLEAN}),
+        "phone": ("091 1234567", {"type": FieldType.PHONE}),
+        "tier": ("Platinum", {"max_chars": 7}),
+    }
+    fields = [target({"constant": value}, (name,), **facts) for name, (value, facts) in wrong.items()]
+    shape = ContactShape(email=EMAIL, fields=(*fields, target({"constant": "Gold"}, ("level",), max_chars=4)))
+    with pytest.raises(ConfigError) as caught:
+        plan({"people.csv": HEADER}, tmp_path / "work", shape=shape)
+    assert "A constant of the mapping does not fit its field." in str(caught.value)
+    assert [name for name in wrong if f"{name}: The value is" not in str(caught.value)] == []
+    assert "level" not in str(caught.value)
 
 
 def test_the_first_segment_wins_where_a_person_is_in_two(tmp_path: Path) -> None:
@@ -117,7 +204,7 @@ def test_a_contact_may_fill_a_request_to_the_last_byte(tmp_path: Path) -> None:
 
 def test_hostile_names_and_values_are_only_text(tmp_path: Path) -> None:
     column, part = "a\"b;-- ' $1 {x}", "people/x'; DROP TABLE profiles; --_1.csv"
-    shape = ContactShape(email=EMAIL, fields=(TargetField(column=column, path=("k'\"\\", "é")),))
+    shape = ContactShape(email=EMAIL, fields=(target(column, ("k'\"\\", "é")),))
     value = "'); DROP TABLE profiles; -- \\ \" \x07\u2028"
     data = (
         f'EMail,"{column.replace(chr(34), chr(34) * 2)}"\n"a@example.com","{value.replace(chr(34), chr(34) * 2)}"\nx,\n'
@@ -161,13 +248,84 @@ def test_what_was_left_out_counts_only_for_contacts_that_are_sent(tmp_path: Path
     assert sums(second) == (1, 0, 0)
 
 
+def test_an_entry_without_fingerprint_is_sent_again_whatever_the_segment_says(tmp_path: Path) -> None:
+    first = plan({"people.csv": HEADER + b"a@example.com,Ana,\n"}, tmp_path / "one")
+    columns = "email VARCHAR, fingerprint UBIGINT, source UBIGINT"
+    ledger = parquet(tmp_path / "ledger", columns, [("a@example.com", None, None)])
+    second = plan({"people.csv": HEADER + b"a@example.com,Ana,\n"}, tmp_path / "two", ledger=ledger)
+    assert second.staged == first.staged
+    assert (second.planned.counts.added, second.planned.counts.changed) == (0, 1)
+
+
+def test_a_full_run_sends_those_too_who_are_known_in_this_form(tmp_path: Path) -> None:
+    data = HEADER + b"a@example.com,Ana,\nb@example.com,Bo,\n"
+    first = plan({"people.csv": data}, tmp_path / "one")
+    second = plan({"people.csv": data}, tmp_path / "two", ledger=first.planned.contacts, full=True)
+    assert second.staged == first.staged
+    assert (second.planned.counts.unchanged, second.planned.counts.changed) == (0, 2)
+
+
+def test_someone_whose_contact_stays_the_same_is_renewed_and_not_sent(tmp_path: Path) -> None:
+    first = plan({"people.csv": HEADER + b"a@example.com,Ana,\n"}, tmp_path / "one")
+    second = plan({"people.csv": HEADER + b"A@example.com , Ana,\n"}, tmp_path / "two", ledger=first.planned.contacts)
+    assert (sums(second), second.planned.renewed) == ((1, 0, 0), 1)
+    (before,), (now,) = rows(first.planned.contacts), rows(second.planned.renewed_sources)
+    assert now["email"] == before["email"]
+    assert now["source"] != before["source"]
+
+
+def test_withheld_people_are_neither_sent_nor_leavers(tmp_path: Path) -> None:
+    data = HEADER + b"a@example.com,,\nB@example.com,,\nb@example.com,,\nc@example.com,,\n"
+    known = plan({"people.csv": data}, tmp_path / "one").planned.contacts
+    columns = "email VARCHAR, kind VARCHAR, since VARCHAR"
+    suppressed = parquet(tmp_path / "suppressed", columns, [("b@example.com", "bounced", "2026-11-20T10:00:00Z")])
+    outcome = plan({"people.csv": data}, tmp_path / "two", suppressed=suppressed, ledger=known, full=True)
+    assert [contact["email"] for contact in outcome.contacts] == ["a@example.com", "c@example.com"]
+    assert rows(outcome.planned.withheld) == [
+        {
+            "email": "b@example.com",
+            "kind": "bounced",
+            "since": "2026-11-20T10:00:00Z",
+            "segment": "people",
+            "part": "people.csv",
+            "line": 3,
+        }
+    ]
+    assert (outcome.planned.counts.withheld, outcome.planned.counts.duplicate) == (1, 1)
+    assert rows(outcome.planned.leavers) == []
+
+
+def test_placeholder_addresses_that_the_export_excludes_are_nobodys(tmp_path: Path) -> None:
+    lines = ("none@example.com", "NONE@example.com", "x@example.org", "x@sub.example.org", "a@example.com")
+    data = HEADER + "".join(f"{address},,\n" for address in lines).encode()
+    outcome = plan({"people.csv": data}, tmp_path / "work", exclude=("none@example.com", "@example.org"))
+    assert [contact["email"] for contact in outcome.contacts] == ["x@sub.example.org", "a@example.com"]
+    assert [(reject["reason"], reject["line"]) for reject in outcome.rejects] == [
+        (RejectReason.EMAIL_EXCLUDED, line) for line in (2, 3, 4)
+    ]
+
+
+def test_people_who_stand_in_the_segment_are_no_leavers_even_if_they_cannot_be_sent(tmp_path: Path) -> None:
+    data = HEADER + b"a@example.com,,\nb@example.com,,\nc@example.com,,\n"
+    known = plan({"people.csv": data}, tmp_path / "one").planned.contacts
+    data = HEADER + b"a@example.com,,\nb@example.com,,%s\n" % (b"x" * 200)
+    limits = BatchLimits(max_contacts=9, max_body_bytes=200)
+    outcome = plan({"people.csv": data}, tmp_path / "two", ledger=known, limits=limits, exclude=("a@example.com",))
+    assert [reject["reason"] for reject in outcome.rejects] == [
+        RejectReason.EMAIL_EXCLUDED,
+        RejectReason.CONTACT_TOO_LARGE,
+    ]
+    assert [row["email"] for row in rows(outcome.planned.leavers)] == ["c@example.com"]
+    assert outcome.planned.counts.leavers == 1
+
+
 @pytest.mark.parametrize(
     "address",
     ["a@example.com", "o'neil+tag@sub.example.co.uk", "A_b-c.d@x1.de", "a@b--c.com", "a@host.test", "a@x.local"],
 )
 def test_the_fast_pattern_says_what_email_validator_says(address: str, tmp_path: Path) -> None:
     outcome = plan({"people.csv": HEADER + f"{address},,\n".encode()}, tmp_path / "work")
-    email, _ = judge(address)
+    email = judge(address)
     assert [contact["email"] for contact in outcome.contacts] == ([] if email is None else [email])
 
 
@@ -182,8 +340,48 @@ def test_lines_above_the_header_are_counted(tmp_path: Path) -> None:
 def test_a_line_of_many_quotes_and_an_endless_line_do_not_stop_the_plan(tmp_path: Path) -> None:
     quotes = b'a@example.com,"' + b'""' * 60_000 + b'",\n'
     data = HEADER + quotes + b"x" * 5_000_000 + b"\nb@example.com,,\n"
-    shape = ContactShape(email=EMAIL, fields=(TargetField(column="FirstName", path=("f",)),))
+    shape = ContactShape(email=EMAIL, fields=(target("FirstName", ("f",)),))
     limits = BatchLimits(max_contacts=9, max_body_bytes=1_000_000)
     outcome = plan({"people.csv": data}, tmp_path / "work", shape=shape, limits=limits)
     assert [len(contact.get("f", "")) for contact in outcome.contacts] == [60_000, 0]
     assert [(reject["reason"], reject["line"]) for reject in outcome.rejects] == [(RejectReason.LINE_MALFORMED, 3)]
+
+
+def test_people_who_differ_in_a_few_digits_only_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    emails = [f"sales.{a}@branch{b}.example.com" for a in range(10) for b in range(10)]
+    data = HEADER + "".join(f"{email},Ana,Split\n" for email in emails).encode()
+    ledger = parquet(tmp_path / "ledger", "email VARCHAR, fingerprint UBIGINT, source UBIGINT", [("x@y.example", 1, 1)])
+    outcome = plan({"people.csv": data}, tmp_path / "work", ledger=ledger)
+    assert [contact["email"] for contact in outcome.contacts] == emails
+
+
+LINES = {
+    "more cells than columns, with nothing in them": b"a@example.com,Ana,Split,,,",
+    "blanks around quotes": b'"a@example.com" , "Ana"  ,"Split"',
+    "quotes and commas inside": b'"a@example.com","A ""n"" , a" ,Split',
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_line_means_the_same_whatever_stands_elsewhere_in_its_file(line: bytes, tmp_path: Path) -> None:
+    alone = plan({"people.csv": HEADER + line + b"\n"}, tmp_path / "alone")
+    beside = plan({"people.csv": HEADER + line + b"\nb@example.com,\0,\n"}, tmp_path / "beside")
+    assert len(alone.contacts) == 1
+    assert beside.contacts == alone.contacts
+
+
+def test_a_number_of_a_parquet_file_has_a_point_whatever_the_decimal_mark_is(tmp_path: Path) -> None:
+    columns = '"EMail" VARCHAR, "Value" DECIMAL(9, 3)'
+    typed = parquet(tmp_path / "typed", columns, [("a@example.com", "12.345")]).read_bytes()
+    written = parquet(
+        tmp_path / "written", '"EMail" VARCHAR, "Value" VARCHAR', [("b@example.com", "12.345")]
+    ).read_bytes()
+    shape = one_field(FieldType.NUMBER, formats=Formats(decimal_mark=","))
+    outcome = plan({"people/1.parquet": typed, "people/2.parquet": written}, tmp_path / "work", shape=shape)
+    assert [contact["custom"]["f"] for contact in outcome.contacts] == [12.345, 12345]
+
+
+def test_a_person_lost_on_the_way_shows_in_the_sum() -> None:
+    assert not PlanCounts(read=2, planned=1, added=1).closes
+    assert PlanCounts(read=2, unchanged=1, planned=1, added=1).closes
+    assert not PlanCounts(read=1, planned=1, added=0).closes

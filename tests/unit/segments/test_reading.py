@@ -55,7 +55,7 @@ def test_names_in_other_scripts_are_read_and_named(tmp_path: Path) -> None:
     with pytest.raises(
         SegmentError, match=r"Kunden Köln 1\.csv: column Grüße is missing \(did you mean Größe\?\)"
     ) as caught:
-        fetch(blobs, tmp_path, columns=("Grüße",))
+        fetch(blobs, tmp_path, columns=("EMail", "Grüße"))
     assert "people/東京 の 顧客.csv.gz" in str(caught.value)
 
 
