@@ -48,6 +48,40 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
     return _response(exporter().show_run(_request(req)))
 
 
+# ADMIN, the platform's master key: a function key is what automations start runs with, and what starts a run must not
+# lift the brake that holds it.
+@app.route("runs/{export}/{run}/approve", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def approve_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().approve_run(_request(req)))
+
+
+@app.route("runs/{export}/{run}/reject", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def reject_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().reject_run(_request(req)))
+
+
+@app.route("exports/{export}/preview", methods=["POST"])
+def preview(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().preview(_request(req)))
+
+
+# ADMIN: it shows people's data.
+@app.route("exports/{export}/preview/unmasked", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def preview_unmasked(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().preview_unmasked(_request(req)))
+
+
+# ADMIN: both deal with people's data, and the second could put anyone on a list.
+@app.route("runs/{export}/{run}/rejects", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
+def show_rejects(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().show_rejects(_request(req)))
+
+
+@app.route("runs/{export}/{run}/corrections", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def start_corrections(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().start_corrections(_request(req)))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     return _response(exporter().health())
@@ -85,7 +119,7 @@ def abandon_poll(message: func.QueueMessage) -> None:
 
 def _request(req: func.HttpRequest) -> Request:
     headers = {name.lower(): value for name, value in req.headers.items()}
-    return Request(route=dict(req.route_params), headers=headers, body=req.get_body())
+    return Request(route=dict(req.route_params), headers=headers, query=dict(req.params), body=req.get_body())
 
 
 def _response(answer: Answer) -> func.HttpResponse:

@@ -1,6 +1,6 @@
 """The use cases, as the triggers call them. Each may run twice; why that is harmless stands where it is implemented."""
 
-from exporters.api import health, runs
+from exporters.api import corrections, health, preview, rejects, runs
 from exporters.api.answers import Answer, Request, answered
 from exporters.delivery.abandon import abandon_batch, abandon_run, read_poisoned
 from exporters.delivery.move import move_run
@@ -30,6 +30,30 @@ class Exporter:
     def show_run(self, request: Request) -> Answer:
         """GET /api/runs/{export}/{run}"""
         return answered(lambda: runs.show(self.parts, request))
+
+    def approve_run(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/approve, master key"""
+        return answered(lambda: runs.approve(self.parts, request))
+
+    def reject_run(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/reject, master key"""
+        return answered(lambda: runs.reject(self.parts, request))
+
+    def preview(self, request: Request) -> Answer:
+        """POST /api/exports/{export}/preview: values masked"""
+        return answered(lambda: preview.preview(self.parts, request))
+
+    def preview_unmasked(self, request: Request) -> Answer:
+        """POST /api/exports/{export}/preview/unmasked, master key"""
+        return answered(lambda: preview.preview(self.parts, request, masked=False))
+
+    def show_rejects(self, request: Request) -> Answer:
+        """GET /api/runs/{export}/{run}/rejects, master key"""
+        return answered(lambda: rejects.show(self.parts, request))
+
+    def start_corrections(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/corrections, master key"""
+        return answered(lambda: corrections.start(self.parts, request))
 
     def health(self) -> Answer:
         """GET /api/health"""

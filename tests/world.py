@@ -13,9 +13,20 @@ from exporters.errors import AccessError, ConfigError, ExporterError
 from exporters.exporter import Exporter
 from exporters.model.connection import Connection
 from exporters.model.export import Mapping
-from exporters.model.fields import ContactShape, TargetField
+from exporters.model.fields import ContactShape, TargetField, email_field
 from exporters.parts import Parts, QueueNames
-from exporters.providers.base import Access, BatchLimits, Envelope, JobReport, JobState, Refusal
+from exporters.providers.base import (
+    Access,
+    BatchLimits,
+    Envelope,
+    JobReport,
+    JobState,
+    Refusal,
+    Removal,
+    Suppression,
+    SuppressionKind,
+    Suppressions,
+)
 from exporters.storage import paths
 from exporters.storage.memory import MemoryBlobStore, MemoryQueues, MemorySecrets
 
@@ -32,9 +43,10 @@ EXPORT = {
 
 @dataclass(kw_only=True)
 class Job:
-    """An import job of the simulated provider."""
+    """An import job of the simulated provider, or one that takes people off the list."""
 
-    contacts: list[dict[str, Any]]
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+    leavers: frozenset[str] = frozenset()
     report: JobReport | None = None  #: what polling answers instead of success
     polls_until_done: int = 1
 
@@ -45,9 +57,13 @@ class Account:
 
     key: str = "good"
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    on_list: set[str] = field(default_factory=set)  #: those of the contacts who are on the list
+    suppressed: dict[str, SuppressionKind] = field(default_factory=dict)  #: by address
     jobs: dict[str, Job] = field(default_factory=dict)
     requests: list[list[str]] = field(default_factory=list)  #: addresses of each submit
+    removals: list[list[str]] = field(default_factory=list)  #: addresses of each removal
     polls: int = 0
+    questions: int = 0  #: for suppressions
     in_flight: int = 0
     most_in_flight: int = 0
     #: Called with the contacts of a submit before anything is kept; may raise or answer the report of the job.
@@ -55,6 +71,12 @@ class Account:
     #: Called before a poll; may raise.
     on_poll: Callable[[], None] = lambda: None
     polls_until_done: int = 1
+    #: Called with the addresses of a removal before anyone leaves; may raise, or answer whom it refuses, with words.
+    on_remove: Callable[[Sequence[str]], dict[str, str] | None] = lambda emails: None
+    removes_by_job: bool = False  #: people leave when a job has ended, not at once
+    #: Called before suppressions are answered; may raise.
+    on_suppressions: Callable[[], None] = lambda: None
+    suppressions_after: int = 0  #: questions that are answered with "the file is being written" first
     not_before_s: float | None = None
 
 
@@ -67,6 +89,14 @@ class SimulatedProvider:
     jobs_in_flight: ClassVar[int] = 2
     poll_delays_s: ClassVar[Sequence[float]] = (1.0, 10.0)
     job_deadline_s: ClassVar[float] = 3600.0
+    removal_limit: ClassVar[int] = 3
+    suppressions_at_once: ClassVar[bool] = True
+    stated_limit: ClassVar[int] = 1_000
+    pace_per_minute: ClassVar[float] = 100.0
+
+    #: Suppressions that one answer holds, and how long the file takes that they come in.
+    SUPPRESSIONS_A_PAGE: ClassVar[int] = 2
+    FILE_WAIT_S: ClassVar[float] = 5.0
 
     def __init__(self, account: Account, key: SecretStr) -> None:
         self._account = account
@@ -76,14 +106,20 @@ class SimulatedProvider:
     def not_before_s(self) -> float | None:
         return self._account.not_before_s
 
-    def check_access(self, list_id: str, mapping: Mapping) -> Access:
+    @staticmethod
+    def canonical_list_id(list_id: str) -> str:
+        return list_id.lower()
+
+    def check_access(self, list_id: str, mapping: Mapping, *, count_account: bool = False) -> Access:
         self._check_key()
-        if list_id != "list-1":
-            raise ConfigError(f"There is no list {list_id}")
-        fields = tuple(TargetField(column=column, path=(name,)) for name, column in mapping.standard().items())
-        email = TargetField(column=mapping.email, path=("email",), max_chars=254)
+        self._check_list(list_id)
+        standard = mapping.standard().items()
+        fields = tuple(TargetField(name=name.value, source=source, path=(name.value,)) for name, source in standard)
         return Access(
-            list_name="List", list_count=len(self._account.contacts), shape=ContactShape(email=email, fields=fields)
+            list_name="List",
+            list_count=len(self._account.on_list),
+            shape=ContactShape(email=email_field(mapping.email, max_chars=254), fields=fields, formats=mapping.formats),
+            account_contacts=len(self._account.contacts) if count_account else None,
         )
 
     def envelope(self, list_id: str) -> Envelope:
@@ -94,12 +130,8 @@ class SimulatedProvider:
         account = self._account
         rows = [json.loads(contact) for contact in contacts]
         account.requests.append([row["email"] for row in rows])
-        job_id = f"job-{len(account.jobs) + 1}"
         report = account.on_submit(rows)
-        account.jobs[job_id] = Job(contacts=rows, report=report, polls_until_done=account.polls_until_done)
-        account.in_flight += 1
-        account.most_in_flight = max(account.most_in_flight, account.in_flight)
-        return job_id
+        return self._begin(Job(contacts=rows, report=report, polls_until_done=account.polls_until_done))
 
     def poll(self, job_id: str) -> JobReport:
         self._check_key()
@@ -113,8 +145,51 @@ class SimulatedProvider:
         report = job.report or JobReport(state=JobState.DONE, errored=0)
         refused = {refusal.email for refusal in report.refusals}
         if report.state is JobState.DONE:
-            account.contacts |= {row["email"]: row for row in job.contacts if row["email"] not in refused}
+            taken = {row["email"]: row for row in job.contacts if row["email"] not in refused}
+            account.contacts |= taken
+            account.on_list |= set(taken)
+            account.on_list -= job.leavers - refused
         return report
+
+    def suppressions(self, token: str | None) -> Suppressions:
+        self._check_key()
+        account = self._account
+        account.questions += 1
+        account.on_suppressions()
+        word, _, number = (token or "file:0").partition(":")
+        if word == "file" and int(number) < account.suppressions_after:
+            return Suppressions(rows=(), token=f"file:{int(number) + 1}", wait_s=self.FILE_WAIT_S)
+        first = int(number) if word == "row" else 0
+        last = first + self.SUPPRESSIONS_A_PAGE
+        rows = [Suppression(email=email, kind=kind, since=None) for email, kind in account.suppressed.items()]
+        return Suppressions(rows=rows[first:last], token=f"row:{last}" if last < len(rows) else None)
+
+    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
+        self._check_key()
+        self._check_list(list_id)
+        account = self._account
+        assert len(emails) == len(set(emails)) <= self.removal_limit
+        account.removals.append(list(emails))
+        refused = account.on_remove(emails) or {}
+        there = frozenset(emails) & account.on_list - refused.keys()
+        absent = frozenset(emails) - there - refused.keys()
+        if there and account.removes_by_job:
+            job = self._begin(Job(leavers=there, polls_until_done=account.polls_until_done))
+            return Removal(absent=absent, refused=refused, pending=there, job=job)
+        account.on_list -= there
+        return Removal(removed=there, absent=absent, refused=refused)
+
+    def _begin(self, job: Job) -> str:
+        account = self._account
+        job_id = f"job-{len(account.jobs) + 1}"
+        account.jobs[job_id] = job
+        account.in_flight += 1
+        account.most_in_flight = max(account.most_in_flight, account.in_flight)
+        return job_id
+
+    def _check_list(self, list_id: str) -> None:
+        if list_id != "list-1":
+            raise ConfigError(f"There is no list {list_id}")
 
     def _check_key(self) -> None:
         if self._key.get_secret_value() != self._account.key:
@@ -194,10 +269,20 @@ class World:
     def run_id(self, answer: Answer) -> str:
         return str(json.loads(answer.body)["id"])
 
+    def approve(self, answer: Answer, *, body: bytes = b"") -> Answer:
+        """Let the run of a start go on."""
+        return self.exporter.approve_run(Request(route=self._route(answer), body=body))
+
+    def reject(self, answer: Answer, *, body: bytes = b"") -> Answer:
+        """End the run of a start."""
+        return self.exporter.reject_run(Request(route=self._route(answer), body=body))
+
+    def preview(self, export: str = "newsletter", *, body: bytes = b"") -> Answer:
+        return self.exporter.preview(Request(route={"export": export}, body=body))
+
     def show(self, answer: Answer) -> dict[str, Any]:
         """The run of a start, as a caller sees it."""
-        _, _, _, export, run = json.loads(answer.body).get("run", answer.headers.get("Location", "")).split("/")
-        shown = self.exporter.show_run(Request(route={"export": export, "run": run}))
+        shown = self.exporter.show_run(Request(route=self._route(answer)))
         assert shown.status == 200
         return dict(json.loads(shown.body))
 
@@ -228,6 +313,10 @@ class World:
         assert answer.status == 202, answer.body
         self.pump()
         return self.show(answer)
+
+    def _route(self, answer: Answer) -> dict[str, str]:
+        _, _, _, export, run = json.loads(answer.body).get("run", answer.headers.get("Location", "")).split("/")
+        return {"export": export, "run": run}
 
     def _facts(self, connection: Connection) -> type[SimulatedProvider]:
         if connection.provider != SimulatedProvider.name:

@@ -18,6 +18,7 @@ class Request:
 
     route: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 

@@ -1,19 +1,32 @@
-"""Runs over HTTP: start one, look at one."""
+"""Runs over HTTP: start one, look at one, decide about one that is held."""
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from exporters.api.answers import Answer, Request, document, problem
-from exporters.delivery import lanes, records
+from exporters.delivery import hold, lanes, records
 from exporters.errors import ConfigError
+from exporters.model.brake import Brake
 from exporters.model.names import ID_PATTERN, RUN_ID_PATTERN
 from exporters.model.reject import REASONS, ReasonCount
-from exporters.model.run import DeliveryCounts, Event, PlanCounts, Run, RunStatus, SegmentRead, Step, Trigger
+from exporters.model.run import (
+    DeliveryCounts,
+    Event,
+    PlanCounts,
+    RemovalCounts,
+    Run,
+    RunStatus,
+    SegmentRead,
+    Step,
+    Trigger,
+)
 from exporters.parts import Parts
-from exporters.scheduling.start import Cause, NoSuchExportError, RunActiveError, start_run
+from exporters.scheduling.start import FRUITLESS, Cause, NoSuchExportError, RunActiveError, start_run
 from exporters.storage.documents import faults_of
 
 #: Seconds after which a caller may look at a run again.
@@ -21,6 +34,10 @@ RETRY_AFTER_S = 5
 #: Longest Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ leaves it to
 #: the server.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+#: What follows for whoever repeats the key of a run that has come to nothing.
+KEY_IS_SPENT = "This Idempotency-Key stays with this run: to start another one, use a new Idempotency-Key."
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class StartBody(BaseModel):
@@ -31,15 +48,39 @@ class StartBody(BaseModel):
     full: bool = False
 
 
+class DecisionBody(BaseModel):
+    """Body of an approval or a rejection; may be left out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)] = ""
+
+
 class Sums(BaseModel):
-    """Both sums: read = invalid + duplicate + unchanged + planned, and planned = delivered + refused + unknown."""
+    """Both sums: read = invalid + duplicate + withheld + unchanged + planned, with planned = added + changed; and
+    planned = delivered + refused + unknown, which a run that was held and never sent anything did not begin.
+    """
 
     read: int
     invalid: int
     duplicate: int
+    withheld: int
     unchanged: int
     planned: int
+    added: int
+    changed: int
+    leavers: int  #: people of the ledger who are in no segment any more; they are removed in mirror mode only
     delivered: int
+    refused: int
+    unknown: int
+
+
+class RemovalView(BaseModel):
+    """The third sum: leavers = removed + absent + refused + unknown."""
+
+    leavers: int
+    removed: int
+    absent: int  #: were not on the list
     refused: int
     unknown: int
 
@@ -71,15 +112,21 @@ class RunView(BaseModel):
     list_name: str | None  #: None until access was checked
     list_count: int | None  #: contacts on the list before the run, where the provider tells
     trigger: Trigger
+    corrects: str | None  #: where the run is whose corrected rejects this one sends; None: it sends its segments
     status: RunStatus
     step: Step
     reason: str
     waiting_until: datetime | None
+    brakes: tuple[Brake, ...]  #: what holds the run, or has held it
+    approved: datetime | None  #: when somebody let it go on
+    approve: str | None  #: where a held run is approved, and where it is rejected
+    reject: str | None
     created: datetime
     updated: datetime
     finished: datetime | None
     sums: Sums | None  #: None until the plan is made; while the run is at work the second sum is still growing
-    batches: int
+    removal: RemovalView | None  #: None where nobody is removed, or not yet; grows while the run is at work
+    batches: int  #: of the plan; of the removals too once they have begun
     batches_ended: int
     requests: int
     bytes: int
@@ -94,49 +141,123 @@ def start(parts: Parts, request: Request) -> Answer:
     """POST /api/exports/{export}/runs: 202 with the run's address; a repeated Idempotency-Key answers the same run."""
     export_id = request.route.get("export", "")
     if not re.fullmatch(ID_PATTERN, export_id):
-        return _no_export(export_id)
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
-        return problem(
-            422,
-            "idempotency-key",
-            "Unusable Idempotency-Key",
-            "Use 1 to 255 visible ASCII characters, for example a UUID",
-        )
-    try:
-        wanted = StartBody.model_validate_json(request.body) if request.body.strip() else StartBody()
-    except ValidationError as error:
-        return problem(422, "request-body", "The body cannot be used", faults_of(error))
+        return no_export(export_id)
+    key = read_key(request)
+    if isinstance(key, Answer):
+        return key
+    wanted = read_body(StartBody, request)
+    if isinstance(wanted, Answer):
+        return wanted
     cause = Cause(trigger=Trigger.DEMAND, text=key or uuid.uuid4().hex, full=wanted.full)
     try:
         run = start_run(parts, export_id, cause)
     except NoSuchExportError:
-        return _no_export(export_id)
+        return no_export(export_id)
     except RunActiveError as error:
-        address = address_of(export_id, error.run)
-        return problem(409, "run-active", "A run is at work", str(error), headers={"Location": address}, run=address)
+        return run_active(export_id, error)
     except ConfigError as error:
         return problem(422, "export-unusable", "The export cannot run", str(error))
-    if run.full != wanted.full:
-        return problem(
-            422, "idempotency-key", "Idempotency-Key was used for another request", "Use a new key for a new request"
-        )
-    headers = {"Location": address_of(export_id, run.id), "Retry-After": str(RETRY_AFTER_S)}
-    return document(view(parts, run), status=202, headers=headers)
+    return used_key() if run.full != wanted.full else accepted(parts, run, key=key)
 
 
 def show(parts: Parts, request: Request) -> Answer:
     """GET /api/runs/{export}/{run}"""
-    export_id, run_id = request.route.get("export", ""), request.route.get("run", "")
-    run = None
-    if re.fullmatch(ID_PATTERN, export_id) and re.fullmatch(RUN_ID_PATTERN, run_id):
-        run = records.read_run(parts, export_id, run_id)
+    run = find(parts, request)
+    return no_run() if run is None else _shown(parts, run)
+
+
+def approve(parts: Parts, request: Request) -> Answer:
+    """POST /api/runs/{export}/{run}/approve: let a held run go on. Repeating it answers the run as it is.
+
+    Master key, as for `reject`: what may start a run cannot lift the brake that holds it.
+    """
+    return _decide(parts, request, "approved", hold.approve, lambda run: run.approved is not None)
+
+
+def reject(parts: Parts, request: Request) -> Answer:
+    """POST /api/runs/{export}/{run}/reject: end a held run. Repeating it answers the run as it is. Master key."""
+    return _decide(parts, request, "rejected", hold.reject, hold.is_rejected)
+
+
+def _decide(
+    parts: Parts, request: Request, word: str, decide: Callable[..., Run], is_decided: Callable[[Run], bool]
+) -> Answer:
+    run = find(parts, request)
     if run is None:
-        return problem(
-            404, "no-such-run", "No such run", "There is no run at this address; check the export and run ids"
-        )
-    headers = {} if run.status.ended else {"Retry-After": str(RETRY_AFTER_S)}
-    return document(view(parts, run), headers=headers)
+        return no_run()
+    said = read_body(DecisionBody, request)
+    if isinstance(said, Answer):
+        return said
+    run = decide(parts, run, reason=said.reason)
+    if is_decided(run):
+        return _shown(parts, run)
+    detail = f"The run's status is {run.status}: only a held run can be {word}"
+    return problem(409, "run-not-held", "The run is not held", detail)
+
+
+def read_key(request: Request) -> str | Answer | None:
+    """The Idempotency-Key of a request, where there is one; a problem document when it cannot be used."""
+    key = request.headers.get("idempotency-key")
+    if key is None or _KEY.fullmatch(key):
+        return key
+    return problem(
+        422, "idempotency-key", "Unusable Idempotency-Key", "Use 1 to 255 visible ASCII characters, for example a UUID"
+    )
+
+
+def used_key() -> Answer:
+    """The answer where a key has started something else."""
+    return problem(
+        422, "idempotency-key", "Idempotency-Key was used for another request", "Use a new key for a new request"
+    )
+
+
+def run_active(export_id: str, error: RunActiveError) -> Answer:
+    """The answer where another run of the export is at work."""
+    address = address_of(export_id, error.run)
+    return problem(409, "run-active", "A run is at work", str(error), headers={"Location": address}, run=address)
+
+
+def accepted(parts: Parts, run: Run, *, key: str | None) -> Answer:
+    """The answer to a start: where the run is, and when to look; of a run that has come to nothing under its key, that
+    another one takes another key.
+    """
+    headers = {"Location": address_of(run.export.id, run.id), **_look_again(run)}
+    shown = view(parts, run)
+    if key is not None and run.status in FRUITLESS:
+        shown.reason = f"{run.reason.rstrip('.')}. {KEY_IS_SPENT}"
+    return document(shown, status=202, headers=headers)
+
+
+def read_body(kind: type[Body], request: Request) -> Body | Answer:
+    """The JSON body of a request, or its defaults where there is none; a problem document when it cannot be used."""
+    try:
+        return kind.model_validate_json(request.body) if request.body.strip() else kind()
+    except ValidationError as error:
+        return problem(422, "request-body", "The body cannot be used", faults_of(error))
+
+
+def find(parts: Parts, request: Request) -> Run | None:
+    """The run of a request's address; None where there is none."""
+    export_id, run_id = request.route.get("export", ""), request.route.get("run", "")
+    if re.fullmatch(ID_PATTERN, export_id) and re.fullmatch(RUN_ID_PATTERN, run_id):
+        return records.read_run(parts, export_id, run_id)
+    return None
+
+
+def no_run() -> Answer:
+    """The answer where there is no such run."""
+    return problem(404, "no-such-run", "No such run", "There is no run at this address; check the export and run ids")
+
+
+def _shown(parts: Parts, run: Run) -> Answer:
+    return document(view(parts, run), headers=_look_again(run))
+
+
+def _look_again(run: Run) -> dict[str, str]:
+    """When to ask for a run again: not once it has ended, and not while it waits for a person."""
+    is_still = run.status.ended or run.status is RunStatus.HELD
+    return {} if is_still else {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def address_of(export_id: str, run_id: str) -> str:
@@ -146,29 +267,36 @@ def address_of(export_id: str, run_id: str) -> str:
 
 def view(parts: Parts, run: Run) -> RunView:
     """A run with its counts as they are now."""
-    plan, ended, counts = run.plan, 0, run.result or DeliveryCounts()
+    plan, ended, counts, removal = run.plan, 0, run.result or DeliveryCounts(), run.removal
+    held_at = address_of(run.export.id, run.id) if run.status is RunStatus.HELD else None
     if plan is not None:
         so_far = records.delivered_so_far(parts, run)
-        ended, counts = so_far.ended, run.result or so_far.counts
+        ended, counts, removal = so_far.ended, run.result or so_far.counts, run.removal or so_far.removal
     return RunView(
         **run.model_dump(include={"id", "trigger", "status", "step", "reason", "created", "updated", "finished"}),
         export=run.export.id,
         name=run.export.name,
+        corrects=None if run.corrects is None else address_of(run.export.id, run.corrects.run),
         provider=run.connection.provider,
         connection=run.connection.id,
         list_id=run.export.list_id,
         list_name=None if plan is None else plan.list_name,
         list_count=None if plan is None else plan.list_count,
         waiting_until=None if run.status.ended else _waiting_until(parts, run),
+        brakes=() if plan is None else plan.brakes,
+        approved=run.approved,
+        approve=held_at and f"{held_at}/approve",
+        reject=held_at and f"{held_at}/reject",
         sums=None if plan is None else _sums(plan.counts, counts),
-        batches=0 if plan is None else len(plan.batches),
+        removal=None if plan is None or removal is None else _removal(plan.counts, removal),
+        batches=len(run.batches),
         batches_ended=ended,
-        requests=counts.requests,
+        requests=counts.requests + (0 if removal is None else removal.requests),
         bytes=0 if plan is None else plan.bytes,
         omitted_values=0 if plan is None else plan.omitted,
         compared_with=None if plan is None else plan.compared_with,
         segments=() if plan is None else plan.segments,
-        rejects=tuple(_reject(row) for row in (*run.refusals, *(() if plan is None else plan.reasons))),
+        rejects=tuple(reject_view(row) for row in (*run.refusals, *(() if plan is None else plan.reasons))),
         timeline=run.timeline,
     )
 
@@ -177,13 +305,18 @@ def _sums(planned: PlanCounts, delivered: DeliveryCounts) -> Sums:
     return Sums(**planned.model_dump(), **delivered.model_dump(exclude={"requests"}))
 
 
+def _removal(planned: PlanCounts, counts: RemovalCounts) -> RemovalView:
+    return RemovalView(leavers=planned.leavers, **counts.model_dump(exclude={"requests"}))
+
+
 def _waiting_until(parts: Parts, run: Run) -> datetime | None:
     """Until when the provider wants no request on the account."""
     until = lanes.read(parts, run.connection.lane).not_before
     return until if until is not None and until > parts.now() else None
 
 
-def _reject(row: ReasonCount) -> RejectView:
+def reject_view(row: ReasonCount) -> RejectView:
+    """A reason with its texts and its first place."""
     text = REASONS[row.reason]
     return RejectView(
         kind=row.kind,
@@ -199,6 +332,7 @@ def _reject(row: ReasonCount) -> RejectView:
     )
 
 
-def _no_export(export_id: str) -> Answer:
+def no_export(export_id: str) -> Answer:
+    """The answer where there is no such export."""
     shown = export_id if re.fullmatch(ID_PATTERN, export_id) else "of this name"
     return problem(404, "no-such-export", "No such export", f"There is no export {shown}; ids are case-sensitive")

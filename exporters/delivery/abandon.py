@@ -44,7 +44,8 @@ def abandon_run(parts: Parts, message: RunMessage) -> None:
         _give_up(parts, message, error)
         return
     if run is not None:
-        fail_run(parts, run, RUN_REASON)
+        with parts.heavy_work:
+            fail_run(parts, run, RUN_REASON)
 
 
 def abandon_batch(parts: Parts, message: BatchMessage | PollMessage) -> None:
@@ -72,7 +73,7 @@ def _progress(batch: Assignment) -> BatchProgress:
         held = batch.progress()
     except ConfigError:
         held = None
-    return BatchProgress.fresh(batch.plan.batches[batch.batch]) if held is None else held.value
+    return batch.fresh() if held is None else held.value
 
 
 def _give_up(parts: Parts, message: RunMessage | BatchMessage | PollMessage, error: ConfigError) -> None:

@@ -28,7 +28,7 @@ class Assignment:
     def of(cls, parts: Parts, message: BatchMessage | PollMessage) -> Self | None:
         """The batch of a message; None when its run has ended, or is not there."""
         run = records.read_run(parts, message.export, message.run)
-        if run is None or run.status.ended or run.plan is None or message.batch >= len(run.plan.batches):
+        if run is None or run.status.ended or run.plan is None or message.batch >= len(run.batches):
             return None
         return cls(parts=parts, run=run, plan=run.plan, batch=message.batch)
 
@@ -41,6 +41,17 @@ class Assignment:
     def facts(self) -> type[Provider]:
         """What the provider's file declares."""
         return self.parts.facts(self.run.connection)
+
+    @property
+    def removes(self) -> bool:
+        """Whether the people of this batch are to leave the list."""
+        return self.batch >= len(self.plan.batches)
+
+    def fresh(self) -> BatchProgress:
+        """The batch before its first request."""
+        return BatchProgress.fresh(
+            self.run.batches[self.batch], request=self.facts.removal_limit if self.removes else None
+        )
 
     def progress(self) -> Versioned[BatchProgress] | None:
         """Where the batch is; None when it was not begun, or when its run has ended and cleaned up."""
@@ -58,7 +69,10 @@ class Assignment:
         return Versioned(progress, self.parts.state.replace(path, data, etag=etag))
 
     def staged_lines(self) -> list[bytes] | None:
-        """The contacts as staged, a JSON object each; None when they are gone, because the run has ended."""
+        """The contacts, or the addresses of people who leave, as staged, a JSON object each.
+
+        None when they are gone, because the run has ended.
+        """
         blob = self.parts.state.get(paths.staged_batch(self.run.id, self.plan.attempt, self.batch))
         return None if blob is None else blob.data.split(b"\n")[:-1]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from exporters import log
-from exporters.delivery import lanes, records
+from exporters.delivery import lanes, records, remove, withhold
+from exporters.delivery.assignment import Assignment
 from exporters.model.batch import Outcome
 from exporters.model.reject import ReasonCount
-from exporters.model.run import DeliveryCounts, Plan, Run, RunStatus, Step
+from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, RunStatus, Step
 from exporters.parts import Parts
 from exporters.planning.ledger import merge_ledger
 from exporters.planning.rejects import write_rejects
@@ -24,13 +25,17 @@ from exporters.storage import paths
 def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
     """End a run of which every batch has its outcome."""
     outcomes = records.read_outcomes(parts, run)
-    result = add_up(outcomes)
-    status, reason = verdict(run, plan, outcomes, result)
-    has_ledger = plan.counts.planned > 0 and closes(plan, outcomes, result)
+    result, removal = add_up([outcome for outcome in outcomes if outcome.number < len(plan.batches)]), None
+    if run.removals:
+        removal = remove.add_up([outcome for outcome in outcomes if outcome.number >= len(plan.batches)])
+    status, reason = verdict(run, plan, outcomes, result, removal)
+    has_ledger = bool(plan.counts.planned or plan.renewed or removal) and closes(plan, outcomes, result, removal)
     with tempfile.TemporaryDirectory(prefix="finish-") as folder:
         refusals = _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=has_ledger)
     now = parts.now()
     text = f"{status}: {result.delivered:,} delivered, {result.refused:,} refused, {result.unknown:,} unknown"
+    if removal is not None:
+        text += f"; {remove.in_words(removal)}"
     ended = records.change_run(
         parts,
         run,
@@ -41,6 +46,7 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
             step=Step.ENDED,
             finished=now,
             result=result,
+            removal=removal,
             refusals=refusals,
             reason=reason,
             has_ledger=has_ledger,
@@ -61,26 +67,56 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
     tidy(parts, ended)
 
 
-def fail_run(parts: Parts, run: Run, reason: str) -> None:
-    """End a run that cannot go on. When it had begun to send, the next run sends everyone."""
+def fail_run(parts: Parts, run: Run, reason: str, *, sent: bool = True) -> None:
+    """End a run that cannot go on. When it may have begun to send (`sent`), what is known of that is kept.
+
+    A step that came too late fails nothing: neither a run that is held, nor one that has been planned since.
+    """
     now = parts.now()
     plan = run.plan
-    counts = DeliveryCounts() if plan is None else _with_rest_unknown(parts, run, plan)
-    ended = records.change_run(
-        parts,
-        run,
-        lambda run: run.noted(
+    counts, removal = (DeliveryCounts(), None) if plan is None else _with_rest_unknown(parts, run, plan)
+    refusals = None if plan is None or run.held or not sent else _keep_what_is_known(parts, run, plan)
+
+    def end(now_run: Run) -> Run:
+        if now_run.held or (plan is None and now_run.plan is not None):
+            return now_run
+        return now_run.noted(
             now,
             f"failed: {reason}",
             status=RunStatus.FAILED,
             step=Step.ENDED,
             finished=now,
-            result=counts,
+            result=counts if sent else None,
+            removal=removal,
+            refusals=refusals or (),
             reason=reason,
-        ),
-    )
-    log.step("finish", "failed", level=logging.ERROR, run_id=run.id, provider=run.connection.provider, reason=reason)
+            has_ledger=refusals is not None,
+        )
+
+    ended = records.change_run(parts, run, end)
+    if not ended.status.ended or ended.status is RunStatus.CANCELED:
+        return  # who rejected a run keeps its rejects before anything is deleted; the watch sees to it
+    if ended.status is RunStatus.FAILED:
+        provider = run.connection.provider
+        log.step("finish", "failed", level=logging.ERROR, run_id=run.id, provider=provider, reason=ended.reason)
     tidy(parts, ended)
+
+
+def _keep_what_is_known(parts: Parts, run: Run, plan: Plan) -> tuple[ReasonCount, ...] | None:
+    """Write rejects and ledger of a run that was cut short: whoever has no verdict is unknown.
+
+    None when that cannot be done, whatever the reason: it may be what the run fails for. The next run sends everyone
+    then.
+    """
+    outcomes = records.read_outcomes(parts, run)
+    if not plan.counts.closes or not all(outcome.closes for outcome in outcomes):
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="finish-") as folder:
+            return _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=True)
+    except Exception as error:  # noqa: BLE001 (see above)
+        log.step("finish", "no ledger", level=logging.ERROR, run_id=run.id, error=type(error).__name__)
+        return None
 
 
 def tidy(parts: Parts, run: Run) -> None:
@@ -106,30 +142,46 @@ def add_up(outcomes: list[Outcome]) -> DeliveryCounts:
     )
 
 
-def verdict(run: Run, plan: Plan, outcomes: list[Outcome], result: DeliveryCounts) -> tuple[RunStatus, str]:
+def verdict(
+    run: Run, plan: Plan, outcomes: list[Outcome], result: DeliveryCounts, removal: RemovalCounts | None
+) -> tuple[RunStatus, str]:
     """How the run ended, and what an operator should know about it."""
-    planned = plan.counts.planned
-    if not closes(plan, outcomes, result):
+    if not closes(plan, outcomes, result, removal):
         return RunStatus.FAILED, "The sums of this run do not close: please report it, with the run document"
     reason = run.reason or next((outcome.reason for outcome in outcomes if outcome.reason), "")
-    if planned == 0:
+    if not outcomes:
         return RunStatus.SUCCESSFUL, "Nothing was sent: " + _why_nothing(plan)
-    if result.delivered == 0:
-        return RunStatus.FAILED, reason or _first_words(outcomes)
-    if result.refused or result.unknown:
-        return RunStatus.WARNINGS, reason or _first_words(outcomes)
-    return RunStatus.SUCCESSFUL, reason
+    kept = remove.why_nobody(run, plan, result)
+    gone = removal or RemovalCounts()
+    if result.delivered + gone.removed + gone.absent == 0:
+        return RunStatus.FAILED, _sentences(reason or _first_words(outcomes), kept)
+    if result.refused or result.unknown or gone.refused or gone.unknown:
+        return RunStatus.WARNINGS, _sentences(reason or _first_words(outcomes), kept)
+    return RunStatus.WARNINGS if kept else RunStatus.SUCCESSFUL, _sentences(reason, kept)
 
 
-def closes(plan: Plan, outcomes: list[Outcome], result: DeliveryCounts) -> bool:
-    """Whether both sums of the run, and the sum of each batch, hold."""
-    return plan.counts.closes and result.closes(plan.counts.planned) and all(outcome.closes for outcome in outcomes)
+def closes(plan: Plan, outcomes: list[Outcome], result: DeliveryCounts, removal: RemovalCounts | None) -> bool:
+    """Whether the sums of the run, and the sum of each batch, hold."""
+    return (
+        plan.counts.closes
+        and result.closes(plan.counts.planned)
+        and (removal is None or removal.closes(plan.counts.leavers))
+        and all(outcome.closes for outcome in outcomes)
+    )
+
+
+def _sentences(*texts: str) -> str:
+    return ". ".join(text.removesuffix(".") for text in texts if text)
 
 
 def _why_nothing(plan: Plan) -> str:
     counts = plan.counts
+    if not counts.read:
+        return "the segments have no profile"
     if counts.unchanged and plan.compared_with:
         return f"all {counts.unchanged:,} contacts are as the run {plan.compared_with} delivered them"
+    if counts.withheld:
+        return f"{counts.withheld:,} of the {counts.read:,} profiles were withheld, and no other is a valid contact"
     return f"none of the {counts.read:,} profiles is a valid contact"
 
 
@@ -143,11 +195,15 @@ def _first_words(outcomes: list[Outcome]) -> str:
     return "The provider gave no verdict for any contact"
 
 
-def _with_rest_unknown(parts: Parts, run: Run, plan: Plan) -> DeliveryCounts:
-    """Counts of a run that was cut short: whoever has no verdict is unknown, so the sum closes."""
-    counts = records.delivered_so_far(parts, run).counts
-    rest = plan.counts.planned - counts.delivered - counts.refused - counts.unknown
-    return counts.model_copy(update={"unknown": counts.unknown + rest})
+def _with_rest_unknown(parts: Parts, run: Run, plan: Plan) -> tuple[DeliveryCounts, RemovalCounts | None]:
+    """Counts of a run that was cut short: whoever has no verdict is unknown, so the sums close."""
+    so_far = records.delivered_so_far(parts, run)
+    counts, removal = so_far.counts, so_far.removal
+    unknown = plan.counts.planned - counts.delivered - counts.refused
+    if removal is not None:
+        rest = plan.counts.leavers - removal.removed - removal.absent - removal.refused
+        removal = removal.model_copy(update={"unknown": rest})
+    return counts.model_copy(update={"unknown": unknown}), removal
 
 
 def _write_files(
@@ -157,15 +213,37 @@ def _write_files(
     contacts, planned, previous = folder / "contacts.parquet", folder / "planned.parquet", None
     parts.state.download(paths.staged_contacts(run.id, plan.attempt), contacts)
     parts.state.download(paths.staged_rejects(run.id, plan.attempt), planned)
-    verdicts = {outcome.number: outcome.tally for outcome in outcomes}
+    if run.export.withhold and not run.correction:  # a correction knows only about the people in it
+        withhold.tell(parts, run, plan, work=folder)
+    verdicts = {outcome.number: outcome.tally for outcome in outcomes if outcome.number < len(plan.batches)}
     limits: dict[str, Any] = {"work": folder, "memory_mb": parts.plan_memory_mb, "threads": parts.plan_threads}
-    refusals = write_rejects(planned, contacts, verdicts, folder / "rejects.parquet", **limits)
-    parts.state.upload(paths.rejects(run.export.id, run.id), folder / "rejects.parquet")
+    rejects = folder / "rejects.parquet"
+    refusals = write_rejects(
+        planned,
+        contacts,
+        verdicts,
+        rejects,
+        staged_lines=lambda batch: Assignment(parts=parts, run=run, plan=plan, batch=batch).staged_lines(),
+        **limits,
+    )
+    parts.state.upload(paths.rejects(run.export.id, run.id), rejects)
     if not with_ledger:
         return refusals
     if plan.ledger is not None:
         previous = folder / "previous.parquet"
         parts.state.download(paths.ledger(run.export.id, plan.ledger), previous)
-    merge_ledger(previous, contacts, verdicts, folder / "ledger.parquet", **limits)
+    renewed = folder / "renewed.parquet"
+    parts.state.download(paths.staged_renewed(run.id, plan.attempt), renewed)
+    gone, unsure = remove.write_gone(parts, run, plan, outcomes, work=folder)
+    merge_ledger(
+        previous,
+        contacts,
+        verdicts,
+        folder / "ledger.parquet",
+        renewed=renewed,
+        gone=gone,
+        unsure=unsure,
+        **limits,
+    )
     parts.state.upload(paths.ledger(run.export.id, run.id), folder / "ledger.parquet")
     return refusals

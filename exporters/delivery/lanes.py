@@ -30,15 +30,28 @@ def fill(lane: Lane, now: datetime) -> Lane:
 
 
 def join(parts: Parts, run: Run, *, batches: int, size: int) -> None:
-    """Let a planned run wait for slots. Harmless when repeated: a run that the lane knows is not taken in again."""
+    """Let a planned run wait for slots; for its removals, once they have begun.
+
+    Harmless when repeated: a run that the lane knows is not taken in again.
+    """
+    first = len(run.plan.batches) if run.plan is not None and run.removals else 0
 
     def change(lane: Lane) -> Lane:
-        if run.id in {slot.run for slot in lane.slots} | {waiter.run for waiter in lane.waiting}:
+        if _knows(lane, run):
             return lane
-        waiter = Waiter(export=run.export.id, run=run.id, trigger=run.trigger, next_batch=0, batches=batches)
+        waiter = Waiter(export=run.export.id, run=run.id, trigger=run.trigger, next_batch=first, batches=batches)
         return lane.model_copy(update={"size": size, "waiting": (*lane.waiting, waiter)})
 
     _dispatch(parts, run.connection.lane, change)
+
+
+def knows(parts: Parts, run: Run) -> bool:
+    """Whether a run has a slot of its lane, or waits for one."""
+    return _knows(read(parts, run.connection.lane), run)
+
+
+def _knows(lane: Lane, run: Run) -> bool:
+    return run.id in {slot.run for slot in lane.slots} | {waiter.run for waiter in lane.waiting}
 
 
 def leave_slot(parts: Parts, run: Run, batch: int) -> None:

@@ -1,26 +1,33 @@
 """Move a run on: plan it, let its batches wait for slots, or finish it; whatever its documents say comes next.
 
 The plan queue's message only says that a run can be moved. Repeating it is harmless: a plan is written once under
-the run's ETag, a lane takes a run in once, and an ended run is only tidied up again.
+the run's ETag, a held run stays where it is, a lane takes a run in once, and an ended run is only tidied up again.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from exporters import log
-from exporters.delivery import lanes, records
-from exporters.delivery.finish import fail_run, finish_run, tidy
-from exporters.delivery.prepare import prepare
+from exporters.delivery import hold, lanes, records, remove, withhold
+from exporters.delivery.finish import fail_run, finish_run
+from exporters.delivery.pace import PLANNED
+from exporters.delivery.prepare import look_ahead, prepare
 from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
 from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
+from exporters.storage import paths
 
 #: How long a run waits for a snapshot that is being written, or for a provider that does not answer, before it fails.
+#: Pauses that the provider wants do not count.
 PATIENCE = timedelta(hours=1)
 RETRY_S = 30.0
 #: When another run is being planned in this process; two at once would not fit into its memory.
 BUSY_S = 2.0
+
+Result = TypeVar("Result")
 
 
 def move_run(parts: Parts, message: RunMessage) -> None:
@@ -28,74 +35,149 @@ def move_run(parts: Parts, message: RunMessage) -> None:
     run = records.read_run(parts, message.export, message.run)
     if run is None:
         return
-    if run.status.ended:
-        tidy(parts, run)
+    try:
+        if not run.status.ended and not run.held:
+            _move(parts, run)
+    finally:
+        _clear_up(parts, message)
+
+
+def _clear_up(parts: Parts, message: RunMessage) -> None:
+    """Tidy up after a run that has ended. A step that knew too late of the end has staged people after it."""
+    run = records.read_run(parts, message.export, message.run)
+    if run is not None and run.status.ended:
+        hold.clear_up(parts, run)
+
+
+def _move(parts: Parts, run: Run) -> None:
+    if run.plan is None and run.export.withhold and not _try(parts, run, lambda: _ask_whom_to_withhold(parts, run)):
         return
     if not parts.heavy_work.acquire(blocking=False):
         _come_back(parts, run, BUSY_S)
         return
     try:
         planned = run if run.plan is not None else _plan(parts, run)
-        if planned is None or planned.plan is None:
-            return
-        if records.all_ended(parts, planned, planned.plan):
-            finish_run(parts, planned, planned.plan)
-        else:
-            batches = len(planned.plan.batches)
-            lanes.join(parts, planned, batches=batches, size=parts.facts(planned.connection).jobs_in_flight)
+        if planned is not None and planned.plan is not None and not planned.held and not planned.status.ended:
+            _go_on(parts, planned, planned.plan)
     finally:
         parts.heavy_work.release()
 
 
+def _go_on(parts: Parts, run: Run, plan: Plan) -> None:
+    """What comes after the plan."""
+    if hold.has_lost_its_batches(parts, run, plan):
+        fail_run(parts, run, hold.STAGED_GONE, sent=False)
+        return
+    if records.all_ended(parts, run, plan):
+        removing = remove.begin(parts, run, plan)
+        if removing is None:
+            finish_run(parts, run, plan)
+            return
+        if removing.status.ended:
+            return
+        run = removing
+    lanes.join(parts, run, batches=len(run.batches), size=parts.facts(run.connection).jobs_in_flight)
+
+
 def _plan(parts: Parts, run: Run) -> Run | None:
     """Plan a run; None when it has failed, or has to be planned later."""
+
+    def plan() -> Plan:
+        _note(parts, run, "planning")
+        return prepare(parts, run)
+
+    made = _try(parts, run, plan)
+    return None if made is None else _store_plan(parts, run, made)
+
+
+def _ask_whom_to_withhold(parts: Parts, run: Run) -> bool:
+    """Whether the provider has told whom it has suppressed; if not, the run comes back for the next questions."""
+    folder = paths.suppressed(run.id)
+    if not withhold.has_begun(parts, folder):
+        look_ahead(parts, run)
+    _note(parts, run, f"asking {parts.facts(run.connection).title} whom it has suppressed")
+    wait_s = withhold.collect(parts, run.connection, folder)
+    if wait_s is not None:
+        _come_back(parts, run, wait_s)
+    return wait_s is None
+
+
+def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
+    """What a step towards the plan answers; None when the run has failed, or comes back to try it again."""
     wait_s = lanes.wait_s(parts, run.connection.lane)
     if wait_s > 0:
-        _come_back(parts, run, wait_s)
+        _pause(parts, run, wait_s)
         return None
-    run = _note(parts, run, "planning")
     try:
-        plan = prepare(parts, run)
+        answer = step()
     except ThrottledError as error:
-        _come_back(parts, run, error.wait_s)
+        _pause(parts, run, error.wait_s)
     except (NotCompleteError, TransientError) as error:
-        if parts.now() - run.created > PATIENCE:
-            fail_run(parts, run, str(error))
-        else:
-            log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=str(error))
-            _note(parts, run, f"waiting: {error}")
-            _come_back(parts, run, RETRY_S)
+        _bear(parts, run, str(error))
     except (ConfigError, SegmentError) as error:
         fail_run(parts, run, str(error))
     else:
-        return _store_plan(parts, run, plan)
+        _end_of_trouble(parts, run)
+        return answer
     return None
 
 
-def _note(parts: Parts, run: Run, text: str) -> Run:
-    """Write into the history what the run is doing now, once for each text."""
+def _bear(parts: Parts, run: Run, reason: str) -> None:
+    """Come back after what may pass; fail the run when it has not passed for too long."""
+    since = run.troubled_since or parts.now()
+    if parts.now() - since > PATIENCE:
+        fail_run(parts, run, reason)
+        return
+    log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=reason)
+    _note(parts, run, f"waiting: {reason}", troubled_since=since)
+    _come_back(parts, run, RETRY_S)
+
+
+def _pause(parts: Parts, run: Run, wait_s: float) -> None:
+    """Come back when the provider wants to be asked again."""
+    _end_of_trouble(parts, run)
+    _come_back(parts, run, wait_s)
+
+
+def _end_of_trouble(parts: Parts, run: Run) -> None:
+    if run.troubled_since is not None:
+        records.change_run(parts, run, lambda run: run.model_copy(update={"troubled_since": None}))
+
+
+def _note(parts: Parts, run: Run, text: str, **changes: object) -> None:
+    """Write into the history what the run is doing now, once for each text. A run with a plan has gone past that."""
     now = parts.now()
 
     def change(run: Run) -> Run:
+        if run.plan is not None:
+            return run
         if any(event.text == text for event in run.timeline):
-            return run.model_copy(update={"updated": now})  # so that the watch sees it alive
-        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING)
+            return run.model_copy(update={"updated": now, **changes})  # so that the watch sees it alive
+        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING, **changes)
 
-    return records.change_run(parts, run, change)
+    records.change_run(parts, run, change)
 
 
 def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:
-    """Write the plan, unless another step has written one meanwhile: the first one counts."""
+    """Write the plan, unless another step has written one meanwhile: the first one counts. Brakes hold the run."""
     now = parts.now()
-    text = f"planned {plan.counts.planned:,} of {plan.counts.read:,} profiles in {len(plan.batches)} batches"
+    text = f"{PLANNED} {plan.counts.planned:,} of {plan.counts.read:,} profiles in {len(plan.batches)} batches"
+    kinds = ", ".join(dict.fromkeys(brake.kind.replace("_", " ") for brake in plan.brakes))
 
     def change(run: Run) -> Run:
-        return run if run.plan is not None else run.noted(now, text, plan=plan, step=Step.SENDING)
+        if run.plan is not None:
+            return run
+        planned = run.noted(now, text, plan=plan, step=Step.SENDING)
+        if not plan.brakes:
+            return planned
+        return planned.noted(now, f"held for approval: {kinds}", status=RunStatus.HELD, step=Step.HELD)
 
     planned = records.change_run(parts, run, change)
+    is_taken = planned.plan is not None and planned.plan.attempt == plan.attempt
     log.step(
         "plan",
-        "planned",
+        "not needed any more" if not is_taken else "held" if planned.held else "planned",
+        level=logging.WARNING if planned.held else logging.INFO,
         run_id=run.id,
         provider=run.connection.provider,
         contacts=plan.counts.planned,

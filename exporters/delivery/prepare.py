@@ -6,18 +6,27 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from exporters import log
+from exporters.delivery import withhold
 from exporters.delivery.access import with_provider
-from exporters.errors import SegmentError, StorageConflictError
-from exporters.model.fields import ContactShape
-from exporters.model.run import ExportState, Plan, Run
+from exporters.errors import ConfigError, StorageConflictError
+from exporters.model.brake import Brake
+from exporters.model.connection import Connection
+from exporters.model.export import Export, Mode
+from exporters.model.fields import ContactShape, FieldType
+from exporters.model.names import RunId
+from exporters.model.run import ExportState, Plan, PlannedField, Run
 from exporters.parts import Parts
-from exporters.planning.plan import PlanInputs, make_plan
+from exporters.planning.brakes import Evidence, find_brakes
+from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
 from exporters.providers.base import Access, Envelope, Provider
+from exporters.scheduling.start import read_export
+from exporters.segments.correction import corrected_shape, fetch_correction
 from exporters.segments.reading import LocalSegment, fetch_segment
 from exporters.segments.snapshots import newest_snapshot
 from exporters.storage import paths
@@ -27,54 +36,195 @@ from exporters.storage.blobs import BlobStore
 UPLOADS_AT_ONCE = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A plan as it was made; its files lie in the work folder, and nothing of it is stored."""
+
+    access: Access
+    planned: Planned
+    ledger: RunId | None  #: the run whose ledger was in force
+    compared_with: RunId | None  #: the run whose ledger was compared
+    brakes: tuple[Brake, ...]
+
+
 def prepare(parts: Parts, run: Run) -> Plan:
     """The plan of a run, its batches staged under a folder of this attempt's own.
 
     Repeating it makes another attempt; the run document decides which one counts. Raises ConfigError, SegmentError,
     NotCompleteError, ThrottledError, TransientError.
     """
-    access, envelope = with_provider(parts, run.connection, lambda provider: _check(run, provider))
     attempt = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
-        work = Path(folder)
-        segments = [_fetch(parts, segment, access.shape, work) for segment in run.export.segments]
-        ledger, file = _ledger_in_force(parts, run, work)
-        compared = None if run.full else ledger
-        inputs = PlanInputs(
-            segments=segments,
-            shape=access.shape,
-            limits=parts.facts(run.connection).limits,
-            envelope=envelope,
-            ledger=None if compared is None else file,
-        )
-        plan_folder = work / "plan"
-        plan_folder.mkdir()
+        access, envelope = with_provider(parts, run.connection, lambda provider: check(run, provider))
         with Uploads(parts.state, lambda number: paths.staged_batch(run.id, attempt, number)) as uploads:
-            planned = make_plan(
-                inputs,
-                work=plan_folder,
+            made = draft(
+                parts,
+                run,
+                access,
+                envelope,
+                work=Path(folder),
                 stage=uploads.put,
-                memory_mb=parts.plan_memory_mb,
-                threads=parts.plan_threads,
+                suppressed=_suppressed(parts, run, Path(folder)),
             )
-        if planned.counts.read == 0:
-            raise SegmentError(f"No profile in {_names(run)}: an empty segment is not exported; check its source")
-        parts.state.upload(paths.staged_contacts(run.id, attempt), planned.contacts)
-        parts.state.upload(paths.staged_rejects(run.id, attempt), planned.rejects)
+        _store_files(parts, run, attempt, made.planned)
+    planned = made.planned
     return Plan(
         segments=planned.segments,
-        counts=planned.counts,
+        # Everyone else of the ledger is not in a corrections file, but has not left for that.
+        counts=planned.counts.model_copy(update={"leavers": 0}) if run.correction else planned.counts,
         omitted=planned.omitted,
         reasons=planned.reasons,
         mapping_version=mapping_version(access.shape),
-        ledger=ledger,
-        compared_with=compared,
+        ledger=made.ledger,
+        compared_with=made.compared_with,
         list_name=access.list_name,
         list_count=access.list_count,
         attempt=attempt,
         batches=planned.batches,
         bytes=planned.bytes,
+        fields=planned_fields(access.shape),
+        brakes=made.brakes,
+        account_contacts=access.account_contacts,
+        renewed=planned.renewed,
     )
+
+
+def _suppressed(parts: Parts, run: Run, work: Path) -> Path | None:
+    """Whom the provider has suppressed, as it has said before; None where that does not matter."""
+    if not run.export.withhold:
+        return None
+    file = work / "suppressed.parquet"
+    withhold.fetch(parts, paths.suppressed(run.id), file)
+    return file
+
+
+def look_ahead(parts: Parts, run: Run) -> None:
+    """Find what would make planning fail, as far as that is seen at once: before whom to withhold is asked at length.
+
+    Raises as `prepare`.
+    """
+    with_provider(parts, run.connection, lambda provider: check(run, provider))
+    if run.export.mode is Mode.MIRROR:
+        _check_only_filler(parts, run)
+    if run.corrects is None:
+        for segment in run.export.segments:
+            newest_snapshot(parts.segments, segment, now=parts.now(), settle=parts.settle)
+
+
+def check(run: Run, provider: Provider) -> tuple[Access, Envelope]:
+    """What the provider says before anything is planned; how full the account is only where that could hold the run."""
+    export = run.export
+    access = provider.check_access(
+        export.list_id, export.mapping, count_account=run.connection.plan_contacts is not None
+    )
+    if run.corrects is not None:
+        access = replace(access, shape=corrected_shape(access.shape, run.corrects.fields))
+    return access, provider.envelope(export.list_id)
+
+
+def draft(
+    parts: Parts,
+    run: Run,
+    access: Access,
+    envelope: Envelope,
+    *,
+    work: Path,
+    stage: Stage,
+    suppressed: Path | None = None,
+) -> Draft:
+    """Plan a run in a local folder and look for brakes. Writes nothing anywhere else, but for what `stage` does.
+
+    `suppressed` is the Parquet file of `PlanInputs`. Raises ConfigError, SegmentError, NotCompleteError.
+    """
+    if run.export.mode is Mode.MIRROR:
+        _check_only_filler(parts, run)
+    facts = parts.facts(run.connection)
+    segments = _segments(parts, run, access.shape, work)
+    state = _export_state(parts, run)
+    ledger, file = _ledger_in_force(parts, run, state, work)
+    full = run.full or state.ledger_doubtful
+    inputs = PlanInputs(
+        segments=segments,
+        shape=access.shape,
+        limits=facts.limits,
+        envelope=envelope,
+        ledger=file,
+        full=full,
+        suppressed=suppressed,
+        exclude=run.export.exclude,
+    )
+    folder = work / "plan"
+    folder.mkdir()
+    planned = make_plan(inputs, work=folder, stage=stage, memory_mb=parts.plan_memory_mb, threads=parts.plan_threads)
+    evidence = Evidence(
+        segments=planned.segments,
+        counts=planned.counts,
+        reasons=planned.reasons,
+        known=planned.known,
+        last_read=state.last_read,
+        provider=facts.title,
+        stated_limit=facts.stated_limit,
+        account_contacts=access.account_contacts,
+        plan_contacts=run.connection.plan_contacts,
+    )
+    return Draft(
+        access=access,
+        planned=planned,
+        ledger=ledger,
+        compared_with=None if full else ledger,
+        brakes=find_brakes(run.export, evidence, correction=run.correction),
+    )
+
+
+def _check_only_filler(parts: Parts, run: Run) -> None:
+    """Raises ConfigError when another export fills the same list: each would remove people whom the other wants there,
+    and the other would not notice.
+    """
+    own = _list_of(parts, run.export, run.connection)
+    for blob in parts.state.list(paths.EXPORTS):
+        try:
+            other, connection = read_export(parts, blob.name.removeprefix(paths.EXPORTS).removesuffix(".json"))
+            theirs = _list_of(parts, other, connection)
+        except ConfigError:
+            continue  # it cannot run as it is
+        if other.id != run.export.id and theirs == own and _is_one_account(connection, run.connection):
+            raise ConfigError(
+                f"The export {other.id} fills the same list, so in mirror mode people who are in its segments too would"
+                " be removed without it noticing: put all segments into one export, or set mode to update."
+            )
+
+
+def _list_of(parts: Parts, export: Export, connection: Connection) -> tuple[str, str]:
+    """The list that an export fills, at whatever account: the provider's name, and the id as it reads it."""
+    facts = parts.facts(connection)
+    return facts.name, facts.canonical_list_id(export.list_id)
+
+
+def _is_one_account(one: Connection, other: Connection) -> bool:
+    """Whether two connections lead to one account, as far as that can be known: they share a lane or a key."""
+    # Key Vault does not tell upper from lower case in names, see `SecretName`.
+    return one.lane == other.lane or one.secret.lower() == other.secret.lower()
+
+
+def planned_fields(shape: ContactShape) -> tuple[PlannedField, ...]:
+    """Where the values of planned contacts stand, the address first."""
+    return tuple(
+        PlannedField(
+            name=field.name, path=field.path, date_format=field.date_format if field.type is FieldType.DATE else ""
+        )
+        for field in (shape.email, *shape.fields)
+    )
+
+
+def _store_files(parts: Parts, run: Run, attempt: str, planned: Planned) -> None:
+    for path, file in (
+        (paths.staged_contacts, planned.contacts),
+        (paths.staged_rejects, planned.rejects),
+        (paths.staged_renewed, planned.renewed_sources),
+        (paths.staged_withheld, planned.withheld),
+        (paths.staged_leavers, planned.leavers),
+    ):
+        parts.state.upload(path(run.id, attempt), file)
 
 
 def mapping_version(shape: ContactShape) -> str:
@@ -82,9 +232,12 @@ def mapping_version(shape: ContactShape) -> str:
     return hashlib.sha256(repr(shape).encode()).hexdigest()[:16]
 
 
-def _check(run: Run, provider: Provider) -> tuple[Access, Envelope]:
-    access = provider.check_access(run.export.list_id, run.export.mapping)
-    return access, provider.envelope(run.export.list_id)
+def _segments(parts: Parts, run: Run, shape: ContactShape, work: Path) -> list[LocalSegment]:
+    """What the run reads: the newest snapshots of its segments, or the people of a corrected rejects file."""
+    if run.corrects is None:
+        return [_fetch(parts, segment, shape, work) for segment in run.export.segments]
+    file = paths.correction(run.id)
+    return [fetch_correction(parts.state, file, run=run.corrects.run, columns=shape.columns, folder=work)]
 
 
 def _fetch(parts: Parts, segment: str, shape: ContactShape, work: Path) -> LocalSegment:
@@ -92,22 +245,22 @@ def _fetch(parts: Parts, segment: str, shape: ContactShape, work: Path) -> Local
     return fetch_segment(parts.segments, snapshot, columns=shape.columns, folder=work)
 
 
-def _ledger_in_force(parts: Parts, run: Run, work: Path) -> tuple[str, Path] | tuple[None, None]:
-    """The run whose ledger says who is on this list already, and its file; None when nobody is known to be."""
+def _export_state(parts: Parts, run: Run) -> ExportState:
     found = parts.documents.read(ExportState, paths.export_state(run.export.id))
-    if found is None or found.value.ledger is None or found.value.ledger_target != run.target:
+    return ExportState(export=run.export.id) if found is None else found.value
+
+
+def _ledger_in_force(parts: Parts, run: Run, state: ExportState, work: Path) -> tuple[str, Path] | tuple[None, None]:
+    """The run whose ledger says who is on this list already, and its file; None when nobody is known to be."""
+    if state.ledger is None or state.ledger_target != run.target:
         return None, None
     file = work / "ledger.parquet"
     try:
-        parts.state.download(paths.ledger(run.export.id, found.value.ledger), file)
+        parts.state.download(paths.ledger(run.export.id, state.ledger), file)
     except StorageConflictError:
         log.step("plan", "ledger is gone", level=logging.WARNING, run_id=run.id)
         return None, None
-    return found.value.ledger, file
-
-
-def _names(run: Run) -> str:
-    return " and ".join(run.export.segments)
+    return state.ledger, file
 
 
 class Uploads:

@@ -1,10 +1,12 @@
 """The documents of a run, by what they mean."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from exporters.model.batch import Outcome
-from exporters.model.run import DeliveryCounts, Plan, Run
+from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run
 from exporters.parts import Parts
 from exporters.storage import paths
 
@@ -48,19 +50,30 @@ class Delivered:
 
     ended: int  #: batches with an outcome
     counts: DeliveryCounts
+    removal: RemovalCounts | None  #: None where nobody is removed, or not yet
 
 
 def delivered_so_far(parts: Parts, run: Run) -> Delivered:
     """Add up the counts of the outcomes that are there."""
-    rows = [blob.metadata for blob in parts.state.list(paths.outcomes(run.export.id, run.id))]
+    planned = 0 if run.plan is None else len(run.plan.batches)
+    sent, removed = Counter[str](), Counter[str]()
+    ended = 0
+    for blob in parts.state.list(paths.outcomes(run.export.id, run.id)):
+        ended += 1
+        counts = sent if int(PurePosixPath(blob.name).stem) < planned else removed
+        counts.update({word: int(count) for word, count in blob.metadata.items()})
     return Delivered(
-        ended=len(rows),
-        counts=DeliveryCounts(
-            **{word: sum(int(row[word]) for row in rows) for word in ("delivered", "refused", "unknown", "requests")}
-        ),
+        ended=ended,
+        counts=DeliveryCounts(**{word: sent[word] for word in ("delivered", "refused", "unknown", "requests")}),
+        removal=RemovalCounts(
+            removed=removed["delivered"],
+            **{word: removed[word] for word in ("absent", "refused", "unknown", "requests")},
+        )
+        if run.removals
+        else None,
     )
 
 
 def all_ended(parts: Parts, run: Run, plan: Plan) -> bool:
-    """Whether every batch of the plan has an outcome."""
-    return delivered_so_far(parts, run).ended >= len(plan.batches)
+    """Whether every batch of the plan, and of the removals that have begun, has an outcome."""
+    return delivered_so_far(parts, run).ended >= len(plan.batches) + len(run.removals)

@@ -2,26 +2,32 @@
 
 A message may come twice. The claim in the batch's progress keeps the second one from sending at the same time; once the
 job is recorded the second one only sees to it that the job is asked for. A step that died between the provider's
-answer and the record sends the rows again, which changes nothing at the provider: imports add or update.
+answer and the record sends the rows again, which changes nothing at the provider: imports add or update, and who was
+removed already is absent. Removals that are done at once are made one after the other in one step.
 """
 
+import json
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
-from exporters.delivery import lanes, records, verdicts
+from exporters.delivery import lanes, records, remove, verdicts
 from exporters.delivery.access import with_provider
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import conclude, halt, hand_on
 from exporters.errors import ConfigError, RefusedError, StorageConflictError, ThrottledError, TransientError
-from exporters.model.batch import BatchProgress, Claim, ImportJob
+from exporters.model.batch import BatchProgress, Claim, ImportJob, RowRange, Tally
 from exporters.model.messages import BatchMessage
 from exporters.parts import Parts
+from exporters.providers.base import Provider
 from exporters.storage.documents import Versioned
 
 #: How long a step may work on a batch before another one may take it for dead: longer than `functionTimeout` in
 #: host.json lets a step live.
 CLAIM = timedelta(minutes=11)
+#: How long a step begins further removals: what it began last may then take the rest of `functionTimeout`.
+REMOVE_FOR = timedelta(minutes=3)
 #: Requests that a batch may need until the rest of it is refused: enough to find one bad row of 30,000 by halves twice.
 MAX_REQUESTS = 64
 #: Tries in a row that failed and may pass; with the delays below they cover about two hours.
@@ -38,15 +44,14 @@ def send_batch(parts: Parts, message: BatchMessage) -> None:
     if batch is None:
         _leave_lane(parts, message)
         return
-    held = _take(batch)
-    if held is None:
-        return
-    try:
-        _make_request(batch, held)
-    except Exception:  # the message comes back, and must not find the batch claimed by a step that is no more
-        with suppress(StorageConflictError):
-            batch.save(held.value.model_copy(update={"claim": None}), held.etag)
-        raise
+    taken = _take(batch)
+    while (held := taken) is not None:
+        try:
+            taken = _make_request(batch, held)
+        except Exception:  # the message comes back, and must not find the batch claimed by a step that is no more
+            with suppress(StorageConflictError):
+                batch.save(held.value.model_copy(update={"claim": None}), held.etag)
+            raise
 
 
 def _leave_lane(parts: Parts, message: BatchMessage) -> None:
@@ -56,17 +61,20 @@ def _leave_lane(parts: Parts, message: BatchMessage) -> None:
         lanes.leave(parts, run.connection.lane, run.id)
 
 
-def _make_request(batch: Assignment, held: Held) -> None:
+def _make_request(batch: Assignment, held: Held) -> Held | None:
+    """Make the first request that is pending; answers the batch when the next one is to be made in this step too."""
     if batch.run.halted:
         conclude(batch, _rest_refused(held.value, batch.run.reason), reason=batch.run.reason)
-        return
+        return None
     lines = batch.staged_lines()
     if lines is None:  # the run has ended meanwhile
-        return
-    contacts = [lines[row] for row in verdicts.rows_of(held.value.pending[0])]
+        return None
+    request = held.value.pending[0]
+    contacts = [lines[row] for row in verdicts.rows_of(request)]
+    ask = _remove if batch.removes else _submit
     try:
-        job_id = with_provider(
-            batch.parts, batch.run.connection, lambda provider: provider.submit(batch.run.export.list_id, contacts)
+        answered = with_provider(
+            batch.parts, batch.run.connection, lambda provider: ask(batch, held, provider, contacts)
         )
     except RefusedError as error:
         _narrow(batch, held, error)
@@ -78,7 +86,29 @@ def _make_request(batch: Assignment, held: Held) -> None:
         halt(batch, str(error))
         conclude(batch, _rest_refused(held.value, str(error)), reason=str(error))
     else:
-        _follow(batch, held, job_id)
+        return _follow(batch, held, answered)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the provider said to a request: the verdicts that it gave at once, and the job that has the others."""
+
+    tally: Tally
+    job: str | None
+    rows: tuple[RowRange, ...]  #: of the job
+
+
+def _submit(batch: Assignment, held: Held, provider: Provider, contacts: list[bytes]) -> Answered:
+    job = provider.submit(batch.run.export.list_id, contacts)
+    return Answered(tally=Tally(), job=job, rows=held.value.pending[0])
+
+
+def _remove(batch: Assignment, held: Held, provider: Provider, people: list[bytes]) -> Answered:
+    emails = [str(json.loads(person)["email"]) for person in people]
+    removal = provider.remove(batch.run.export.list_id, emails)
+    tally, rows = remove.judge(removal, verdicts.rows_of(held.value.pending[0]), emails)
+    return Answered(tally=tally, job=removal.job, rows=rows)
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -92,7 +122,7 @@ def _take(batch: Assignment) -> Held | None:
     if records.has_outcome(batch.parts, batch.run, batch.batch):  # asked after the progress, which goes at the end
         hand_on(batch)
         return None
-    progress = BatchProgress.fresh(batch.plan.batches[batch.batch]) if held is None else held.value
+    progress = batch.fresh() if held is None else held.value
     if progress.job is not None:
         batch.poll_later(progress.job.polls, progress.job.next_s)
         return None
@@ -115,22 +145,38 @@ def _take(batch: Assignment) -> Held | None:
         return None
 
 
-def _follow(batch: Assignment, held: Held, job_id: str) -> None:
-    """Record the import job, and have it asked for."""
-    request, *later = held.value.pending
+def _follow(batch: Assignment, held: Held, answered: Answered) -> Held | None:
+    """Record the verdicts and the import job, and have it asked for; where there is no job, go on."""
+    tally = verdicts.add(held.value.tally, answered.tally)
+    progress = _asked(held.value, pending=held.value.pending[1:], tally=tally)
+    if answered.job is None:
+        return _go_on(batch, held, progress)
     now = batch.parts.now()
     job = ImportJob(
-        id=job_id,
-        rows=request,
-        contacts=verdicts.size(request),
+        id=answered.job,
+        rows=answered.rows,
+        contacts=verdicts.size(answered.rows),
         submitted=now,
         asked=now,
         next_s=batch.facts.poll_delays_s[0],
     )
-    jobs = (*held.value.jobs, job_id)
-    batch.save(_asked(held.value, pending=tuple(later), job=job, jobs=jobs), held.etag)
+    batch.save(progress.model_copy(update={"job": job, "jobs": (*progress.jobs, job.id)}), held.etag)
     batch.log("send", "accepted", contacts=job.contacts)
     batch.poll_later(job.polls, job.next_s)
+    return None
+
+
+def _go_on(batch: Assignment, held: Held, progress: BatchProgress) -> Held | None:
+    """After a request that was done at once: the next one, in this step as long as it may go on, or the end."""
+    if not progress.pending:
+        conclude(batch, progress)
+        return None
+    claim, wait_s = held.value.claim, lanes.wait_s(batch.parts, batch.account)
+    if claim is not None and wait_s == 0 and batch.parts.now() < claim.until - CLAIM + REMOVE_FOR:
+        return batch.save(progress.model_copy(update={"claim": claim}), held.etag)
+    batch.save(progress, held.etag)
+    batch.send_later(wait_s)
+    return None
 
 
 def _narrow(batch: Assignment, held: Held, error: RefusedError) -> None:

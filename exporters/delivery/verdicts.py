@@ -71,6 +71,7 @@ def add(one: Tally, other: Tally) -> Tally:
     """Verdicts of different rows, together."""
     return Tally(
         delivered=one.delivered + other.delivered,
+        absent=one.absent + other.absent,
         refused=one.refused | other.refused,
         refused_ranges=one.refused_ranges + other.refused_ranges,
         unknown=one.unknown + other.unknown,

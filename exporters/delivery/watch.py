@@ -7,13 +7,13 @@ import logging
 from datetime import timedelta
 
 from exporters import log
-from exporters.delivery import lanes, records
+from exporters.delivery import hold, lanes, records
 from exporters.delivery.assignment import Assignment
 from exporters.errors import ConfigError
 from exporters.model.connection import Connection
 from exporters.model.lane import Slot
 from exporters.model.messages import BatchMessage, RunMessage
-from exporters.model.run import ExportState, Run
+from exporters.model.run import ExportState, Run, RunStatus
 from exporters.parts import Parts
 from exporters.scheduling.start import ensure_started, read_export
 from exporters.storage import paths
@@ -52,29 +52,35 @@ def _create_again(parts: Parts, state: ExportState) -> None:
 
 
 def _look(parts: Parts, run: Run) -> None:
+    if run.status is RunStatus.HELD:
+        hold.expire(parts, run)
+        return
     if lanes.wait_s(parts, run.connection.lane) > 0 and not run.status.ended:
         return  # the provider wants a pause: everything about the run waits in hidden messages
     silent = parts.now() - run.updated > SILENCE
     ended = run.plan is not None and records.all_ended(parts, run, run.plan)
     if run.status.ended or (silent and (run.plan is None or ended)):
-        log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
-        message = RunMessage(export=run.export.id, run=run.id)
-        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+        _move_on(parts, run)
     elif run.plan is not None and silent:
         _look_at_lane(parts, run, run.connection)
 
 
 def _look_at_lane(parts: Parts, run: Run, connection: Connection) -> None:
-    """Send again what works on the run's slots; take the run in again when the lane has lost it."""
+    """Send again what works on the run's slots; have the run taken in again when the lane has lost it."""
     lane = lanes.read(parts, connection.lane)
     slots = [slot for slot in lane.slots if slot.run == run.id]
     for slot in slots:
         if parts.now() - slot.since > SILENCE and _stands_still(parts, slot):
             log.step("watch", "sent again", level=logging.WARNING, run_id=run.id, batch=slot.batch)
             lanes.send_message(parts, slot)
-    if not slots and run.id not in {waiter.run for waiter in lane.waiting} and run.plan is not None:
-        size = parts.facts(connection).jobs_in_flight
-        lanes.join(parts, run, batches=len(run.plan.batches), size=size)
+    if not slots and run.id not in {waiter.run for waiter in lane.waiting}:
+        _move_on(parts, run)
+
+
+def _move_on(parts: Parts, run: Run) -> None:
+    log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
+    message = RunMessage(export=run.export.id, run=run.id)
+    parts.queues.send(parts.queue_names.plan, message.model_dump_json())
 
 
 def _stands_still(parts: Parts, slot: Slot) -> bool:

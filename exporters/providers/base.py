@@ -120,6 +120,8 @@ class Provider(Protocol):
     ]  #: wait before the first, second, … question for a job; the last one repeats
     job_deadline_s: ClassVar[float]  #: a job that has not ended by then leaves its contacts unknown
     removal_limit: ClassVar[int]  #: addresses that one removal may name
+    #: Suppressions can be read as they are; False: the first question for them starts a job that writes a file.
+    suppressions_at_once: ClassVar[bool]
     stated_limit: ClassVar[int]  #: profiles in one export that the connector replaced by this app is stated to carry
     pace_per_minute: ClassVar[float]  #: contacts a minute at its published pace, until runs tell better
 
@@ -129,6 +131,10 @@ class Provider(Protocol):
 
         Read it after each call, failed ones included: an answer that used up the limit is a good answer.
         """
+
+    @staticmethod
+    def canonical_list_id(list_id: str) -> str:
+        """The same text for all that the provider reads as the same list. Raises ConfigError for what is no list id."""
 
     def check_access(self, list_id: str, mapping: Mapping, *, count_account: bool = False) -> Access:
         """Prove key, list and mapped fields without writing anything, and resolve the mapping.

@@ -214,6 +214,7 @@ class Brevo:
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     job_deadline_s: ClassVar[float] = 3 * 3600.0
     removal_limit: ClassVar[int] = 150  # https://developers.brevo.com/reference/remove-contact-from-list
+    suppressions_at_once: ClassVar[bool] = False
     #: A million profiles, which can take 90 minutes.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     stated_limit: ClassVar[int] = 1_000_000
@@ -245,6 +246,10 @@ class Brevo:
     @property
     def not_before_s(self) -> float | None:
         return self._api.not_before_s
+
+    @staticmethod
+    def canonical_list_id(list_id: str) -> str:
+        return str(_checked_list_id(list_id))
 
     def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
         what = "the question for the list"
@@ -539,8 +544,16 @@ def _link(text: str) -> str:
 
 
 def _blocklisted(process: _Process) -> list[Suppression]:
-    """The addresses in the file that a process has written. Raises TransientError when it cannot be read."""
-    refusals = reports.load(_link(process.export_url.strip())) if isinstance(process.export_url, str) else None
+    """The addresses in the file that a process has written.
+
+    Raises ConfigError when it is too large to be read, TransientError when it cannot be read for another reason.
+    """
+    link = _link(process.export_url.strip()) if isinstance(process.export_url, str) else ""
+    too_large = ConfigError(
+        f"Brevo's file of the blocklist is larger than {reports.MAX_BYTES / 1_000_000:.0f} MB, which is the most that "
+        "is read: switch withhold off in the export. Brevo mails nobody on its blocklist all the same."
+    )
+    refusals = reports.load(link, too_large=too_large)
     if refusals is None:
         raise TransientError("Brevo's file of the blocklist is missing or cannot be read: it is tried again.")
     kind = SuppressionKind.BLOCKED

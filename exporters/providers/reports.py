@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from exporters.errors import ConfigError
 from exporters.providers.base import Refusal
 from exporters.providers.hosts import is_loopback, open_session
 from exporters.providers.http import CONNECT_TIMEOUT_S
@@ -33,16 +34,25 @@ _ADDRESS_NAMES = ("email", "emailaddress", "address")
 _REASON_NAMES = ("reason", "error", "errormessage", "message")
 
 
-def load(url: str, *, default_words: str = "", max_bytes: int = MAX_BYTES) -> list[Refusal] | None:
-    """The contacts that a report names; None when it cannot be fetched or read."""
-    data = fetch(url, max_bytes=max_bytes)
+def load(
+    url: str, *, default_words: str = "", max_bytes: int = MAX_BYTES, too_large: ConfigError | None = None
+) -> list[Refusal] | None:
+    """The contacts that a report names; None when it cannot be fetched or read. Raises as `fetch`."""
+    data = fetch(url, max_bytes=max_bytes, too_large=too_large)
     return None if data is None else read(data, default_words=default_words)
 
 
-def fetch(url: str, *, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic) -> bytes | None:
+def fetch(
+    url: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    too_large: ConfigError | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> bytes | None:
     """Download a report without any key: its link is signed and leads to another host.
 
     https only, but for this machine. None when it fails, redirects, is larger than `max_bytes` or takes too long.
+    `too_large` is raised in place of that None: to ask for a file again does not make it smaller.
     """
     if not _allowed(url):
         return None
@@ -59,11 +69,13 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = 
                 return None
             for chunk in response.iter_content(_CHUNK):
                 data += chunk
+                if len(data) > max_bytes:
+                    _raise(too_large)
                 if len(data) > max_bytes or clock() > deadline:
                     return None
     except requests.RequestException:
         return None
-    return _unpacked(bytes(data), max_bytes)
+    return _unpacked(bytes(data), max_bytes, too_large)
 
 
 def read(data: bytes, *, default_words: str = "") -> list[Refusal] | None:
@@ -104,7 +116,12 @@ def _allowed(url: str) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
-def _unpacked(data: bytes, max_bytes: int) -> bytes | None:
+def _raise(error: ConfigError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _unpacked(data: bytes, max_bytes: int, too_large: ConfigError | None) -> bytes | None:
     """The content of a gzip file, or what is not one as it is. None for a broken or too large one."""
     if not data.startswith(_GZIP_MAGIC):
         return data
@@ -113,6 +130,8 @@ def _unpacked(data: bytes, max_bytes: int) -> bytes | None:
         content = unpacker.decompress(data, max_bytes)
     except zlib.error:
         return None
+    if unpacker.unconsumed_tail:
+        _raise(too_large)
     return content if unpacker.eof else None
 
 

@@ -200,6 +200,7 @@ class SendGrid:
     #: found to fit into a URL. https://www.twilio.com/docs/sendgrid/api-reference/contacts/get-contacts-by-identifiers,
     #: https://github.com/rudderlabs/rudder-transformer/blob/c98d160/src/v0/destinations/sendgrid/config.js
     removal_limit: ClassVar[int] = 100
+    suppressions_at_once: ClassVar[bool] = True
     #: 100,000 profiles in total, which can take a few hours: read as three.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
     stated_limit: ClassVar[int] = 100_000
@@ -229,6 +230,10 @@ class SendGrid:
     def not_before_s(self) -> float | None:
         return self._api.not_before_s
 
+    @staticmethod
+    def canonical_list_id(list_id: str) -> str:
+        return _checked_list_id(list_id)
+
     def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
         target = self._list(list_id)
         return Access(
@@ -239,7 +244,8 @@ class SendGrid:
         )
 
     def envelope(self, list_id: str) -> Envelope:
-        return Envelope(head=b'{"list_ids":[' + json.dumps(list_id).encode() + b'],"contacts":[', tail=b"]}")
+        target = json.dumps(_checked_list_id(list_id)).encode()
+        return Envelope(head=b'{"list_ids":[' + target + b'],"contacts":[', tail=b"]}")
 
     def submit(self, list_id: str, contacts: Sequence[bytes]) -> str:
         envelope = self.envelope(list_id)

@@ -1,4 +1,4 @@
-"""Start of a run: at most one for each cause, and one at work for each export, however often and wherever it is asked.
+"""Start of a run: one for each cause, and one at work for each export, however often and wherever it is asked.
 
 Everything is decided by one conditional write of the export's state. The run document and the first message follow from
 that state, so a start that died after the write is completed by whoever looks next: a replayed call, or the watch.
@@ -6,6 +6,7 @@ that state, so a start that died after the write is completed by whoever looks n
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -16,7 +17,7 @@ from exporters.model.connection import Connection
 from exporters.model.export import Export
 from exporters.model.messages import RunMessage
 from exporters.model.names import run_id
-from exporters.model.run import Active, Event, ExportState, Run, RunStatus, Trigger
+from exporters.model.run import Active, Corrections, Event, ExportState, LastRead, Run, RunStatus, Trigger
 from exporters.parts import Parts
 from exporters.scheduling.due import due_occurrence
 from exporters.storage import paths
@@ -25,8 +26,11 @@ Named = TypeVar("Named", Export, Connection)
 
 #: Idempotency keys that an export remembers, newest last.
 KEYS_KEPT = 200
-#: After a run that was cut short: what the provider holds is not known, so the next run sends everyone.
-_NO_LEDGER: dict[str, object] = {"ledger": None, "ledger_target": ""}
+#: After a run that was cut short and left no ledger: in what form the provider holds people is not known, so the next
+#: run sends everyone. Who was put there before is known still, so that leavers are not forgotten.
+_DOUBTFUL: dict[str, object] = {"ledger_doubtful": True}
+#: How a run ends of which nothing has come.
+FRUITLESS = frozenset({RunStatus.FAILED, RunStatus.CANCELED})
 
 
 class NoSuchExportError(ConfigError):
@@ -34,10 +38,11 @@ class NoSuchExportError(ConfigError):
 
 
 class RunActiveError(ConfigError):
-    """The export has a run at work; `run` is its id."""
+    """The export has a run at work, or one that is held; `run` is its id."""
 
-    def __init__(self, export: str, run: str) -> None:
-        super().__init__(f"The export {export} has a run at work; wait for its end")
+    def __init__(self, export: str, run: str, *, held: bool = False) -> None:
+        remedy = "a run that is held for approval; approve or reject it" if held else "a run at work; wait for its end"
+        super().__init__(f"The export {export} has {remedy}")
         self.run = run
 
 
@@ -49,6 +54,9 @@ class Cause:
     text: str  #: the occurrence, or the Idempotency-Key, or something unique
     occurrence: datetime | None = None
     full: bool = False
+    corrects: Corrections | None = None
+    #: Starts another run once the one that it started is `FRUITLESS`, or is no longer kept.
+    renewable: bool = False
 
     @property
     def digest(self) -> str:
@@ -81,13 +89,15 @@ def _read_named(parts: Parts, kind: type[Named], path: str, name: str) -> Named 
     return found.value
 
 
-def start_run(parts: Parts, export_id: str, cause: Cause) -> Run:
+def start_run(parts: Parts, export_id: str, cause: Cause, *, before_claim: Callable[[str], None] | None = None) -> Run:
     """Start a run, or answer the one that this cause has started before.
 
+    `before_claim` is called with the id that a new run would have, before anybody can know of it. Causes that correct
+    with different files never get the same id.
     Raises NoSuchExportError, ConfigError, and RunActiveError when another run of the export is at work.
     """
     export, connection = read_export(parts, export_id)
-    state = _claim(parts, export_id, cause)
+    state = _claim(parts, export_id, cause, before_claim)
     run_of_cause = state.keys[cause.digest]
     if state.active is not None and state.active.run == run_of_cause:
         return ensure_started(parts, state.active, export, connection)
@@ -95,6 +105,12 @@ def start_run(parts: Parts, export_id: str, cause: Cause) -> Run:
     if found is None:
         raise ConfigError(f"The run {run_of_cause} of {export_id} is no longer kept; use a new Idempotency-Key")
     return found.value
+
+
+def has_claimed(parts: Parts, export_id: str, cause: Cause, run: str) -> bool:
+    """Whether a cause has started just this run, also where `start_run` has raised since."""
+    state = parts.documents.read(ExportState, paths.export_state(export_id))
+    return state is not None and state.value.keys.get(cause.digest) == run
 
 
 def ensure_started(parts: Parts, active: Active, export: Export, connection: Connection) -> Run:
@@ -108,7 +124,8 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
         created=active.since,
         updated=active.since,
         full=active.full,
-        timeline=(Event(at=active.since, text=f"started ({active.trigger})"),),
+        corrects=active.corrects,
+        timeline=(Event(at=active.since, text=_started(active)),),
     )
     if parts.documents.create(path, run):
         log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
@@ -118,6 +135,11 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
         message = RunMessage(export=export.id, run=run.id)
         parts.queues.send(parts.queue_names.plan, message.model_dump_json())
     return run
+
+
+def _started(active: Active) -> str:
+    corrections = "" if active.corrects is None else f", with corrected rejects of the run {active.corrects.run}"
+    return f"started ({active.trigger}{corrections})"
 
 
 def start_due(parts: Parts) -> None:
@@ -162,69 +184,110 @@ def _start_scheduled(parts: Parts, export_id: str, occurrence: datetime) -> None
         )
 
 
-def _claim(parts: Parts, export_id: str, cause: Cause) -> ExportState:
+def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[str], None] | None) -> ExportState:
     """Make the cause's run the active one, if it has none yet and the place is free."""
+    path = paths.export_state(export_id)
+    held = _release_if_ended(parts, export_id)
+    spent = _spent(parts, export_id, cause)
     now = parts.now()
     fresh = Active(
-        run=run_id(export_id, cause.occurrence or now, cause.text), trigger=cause.trigger, since=now, full=cause.full
+        run=run_id(export_id, cause.occurrence or now, _id_text(cause, spent)),
+        trigger=cause.trigger,
+        since=now,
+        full=cause.full,
+        corrects=cause.corrects,
     )
 
     def claim(state: ExportState) -> ExportState:
-        if cause.digest in state.keys:
+        if state.keys.get(cause.digest) not in {None, spent}:
             return state
         if state.active is not None:
-            reason = f"the run {state.active.run} was still at work"
+            is_held = state.active.run == held
+            reason = f"the run {state.active.run} was {'held for approval' if is_held else 'still at work'}"
             return state if cause.occurrence is None else _skipped(state, cause.occurrence, reason)
-        keys = dict([*state.keys.items(), (cause.digest, fresh.run)][-KEYS_KEPT:])
+        others = [(digest, run) for digest, run in state.keys.items() if digest != cause.digest]
+        keys = dict([*others, (cause.digest, fresh.run)][-KEYS_KEPT:])
         started = state.model_copy(update={"active": fresh, "keys": keys})
         if cause.occurrence is None:
             return started
         return started.model_copy(update={"occurrence": cause.occurrence, "occurrence_skipped": ""})
 
-    path = paths.export_state(export_id)
-    _release_if_ended(parts, export_id)
+    if before_claim is not None:
+        before_claim(fresh.run)
     state = parts.documents.change(ExportState, path, claim, default=ExportState(export=export_id))
-    if cause.digest not in state.keys and state.active is not None:
-        raise RunActiveError(export_id, state.active.run)
+    if state.keys.get(cause.digest) in {None, spent} and state.active is not None:
+        raise RunActiveError(export_id, state.active.run, held=state.active.run == held)
     return state
+
+
+def _spent(parts: Parts, export_id: str, cause: Cause) -> str | None:
+    """The run that a cause has started and may start anew; None where there is none."""
+    if not cause.renewable:
+        return None
+    found = parts.documents.read(ExportState, paths.export_state(export_id))
+    state = ExportState(export=export_id) if found is None else found.value
+    before = state.keys.get(cause.digest)
+    if before is None or (state.active is not None and state.active.run == before):
+        return None
+    run = parts.documents.read(Run, paths.run(export_id, before))
+    return before if run is None or run.value.status in FRUITLESS else None
+
+
+def _id_text(cause: Cause, spent: str | None) -> str:
+    """What makes the id of a cause's run its own, even where clocks show the same time."""
+    file = None if cause.corrects is None else cause.corrects.digest
+    return "\n".join(part for part in (cause.text, spent, file) if part is not None)
 
 
 def _skipped(state: ExportState, occurrence: datetime, reason: str) -> ExportState:
     return state.model_copy(update={"occurrence": occurrence, "occurrence_skipped": reason})
 
 
-def _release_if_ended(parts: Parts, export_id: str) -> None:
-    """Free the export's place when its run ended but died before it said so."""
+def _release_if_ended(parts: Parts, export_id: str) -> str | None:
+    """Free the export's place when its run ended but died before it said so; answers the id of a run that is held."""
     state = parts.documents.read(ExportState, paths.export_state(export_id))
     if state is None or state.value.active is None:
-        return
+        return None
     run = parts.documents.read(Run, paths.run(export_id, state.value.active.run))
     if run is not None and run.value.status.ended:
         release(parts, run.value)
+        message = RunMessage(export=export_id, run=run.value.id)  # what it staged may be there still
+        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    return run.value.id if run is not None and run.value.status is RunStatus.HELD else None
 
 
 def release(parts: Parts, run: Run) -> None:
-    """Free the export's place after an ended run, and put the run's ledger in force: one write.
+    """Free the export's place after an ended run, and put its ledger and what it read in force: one write.
 
-    Harmless when repeated: only the active run is released.
+    A run that never began to send (no result: rejected, expired) leaves both as they were. What an approved run has
+    read is the new measure for the next one, even if it was nobody. Harmless when repeated: only the active run is
+    released.
     """
-    ledger: dict[str, object] = {}
-    if run.has_ledger:
-        ledger = {"ledger": run.id, "ledger_target": run.target}
-    elif run.plan is not None and run.plan.counts.planned:
-        ledger = _NO_LEDGER
-    _free(parts, run.export.id, run.id, ledger)
+    changes: dict[str, object] = {}
+    if run.plan is not None and run.result is not None:
+        if run.has_ledger:
+            changes |= {"ledger": run.id, "ledger_target": run.target}
+        elif run.plan.counts.planned or run.removals:
+            changes |= _DOUBTFUL
+        if run.has_ledger and not run.correction:  # a correction says nothing of the others
+            changes["ledger_doubtful"] = False
+        if not run.correction:
+            changes["last_read"] = {
+                read.segment: LastRead(profiles=read.profiles, written=read.written, refreshed=read.refreshed)
+                for read in run.plan.segments
+            }
+    _free(parts, run.export.id, run.id, changes)
 
 
 def release_unreadable(parts: Parts, export_id: str, run_id: str) -> None:
     """Free the export's place when its run's document cannot be read. Harmless when repeated."""
-    _free(parts, export_id, run_id, _NO_LEDGER)
+    _free(parts, export_id, run_id, _DOUBTFUL)
 
 
-def _free(parts: Parts, export_id: str, run_id: str, ledger: dict[str, object]) -> None:
+def _free(parts: Parts, export_id: str, run_id: str, changes: dict[str, object]) -> None:
     def change(state: ExportState) -> ExportState:
         if state.active is None or state.active.run != run_id:
             return state
-        return state.model_copy(update={"active": None, **ledger})
+        return state.model_copy(update={"active": None, **changes})
 
     parts.documents.change(ExportState, paths.export_state(export_id), change, default=ExportState(export=export_id))

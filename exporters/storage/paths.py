@@ -64,5 +64,32 @@ def staged_rejects(run_id: str, attempt: str) -> str:
     return f"{staged(run_id, attempt)}rejects.parquet"
 
 
+def staged_renewed(run_id: str, attempt: str) -> str:
+    return f"{staged(run_id, attempt)}renewed.parquet"
+
+
+def staged_withheld(run_id: str, attempt: str) -> str:
+    return f"{staged(run_id, attempt)}withheld.parquet"
+
+
+def staged_leavers(run_id: str, attempt: str) -> str:
+    return f"{staged(run_id, attempt)}leavers.parquet"
+
+
+def suppressed(run_id: str) -> str:
+    """Folder of what the provider says whom it has suppressed, page by page."""
+    return f"{staging(run_id)}suppressed/"
+
+
+def correction(run_id: str) -> str:
+    """A corrected rejects file that was posted, checked and written anew."""
+    return f"{staging(run_id)}correction.csv"
+
+
+def withheld(export_id: str) -> str:
+    """Who was left out of the export's last run because the provider has suppressed them: for other systems to read."""
+    return f"withheld/{export_id}.csv"
+
+
 def progress(run_id: str, batch: int) -> str:
     return f"{staging(run_id)}progress/{batch:05d}.json"

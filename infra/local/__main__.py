@@ -33,6 +33,11 @@ Start a run, and read what became of it:
         tr -d '\\r' | sed -n 's/^Location: //p')
   curl -sS -H "x-functions-key: $KEY" {host}$RUN
 
+The last file of the sample is cut off on purpose, so the run is held before anything is sent. Let it go on, which takes
+the master key:
+
+  curl -sS -X POST -H "x-functions-key: {master_key}" {host}$RUN/approve
+
 The exports are {exports}.
 """
 
@@ -91,6 +96,7 @@ def _started(cloud: LocalCloud, exports: list[str]) -> str:
         blobs=cloud.blobs.url,
         logs=LOGS.relative_to(ROOT),
         key=cloud.function_key,
+        master_key=cloud.master_key,
         export=exports[0],
         exports=" and ".join(exports),
     )

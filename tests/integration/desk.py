@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,15 +58,36 @@ class LiveExport:
     def verdict(self, started: requests.Response) -> dict[str, Any]:
         """The run as it ended. Its sums close, whatever came of it."""
         assert started.status_code == 202, started.text
-        deadline = time.monotonic() + WITHIN_S
-        while (run := self.show(started.headers["Location"]))["finished"] is None:
-            assert time.monotonic() < deadline, run
-            time.sleep(PAUSE_S)
+        return self.verdict_of(self.show(started.headers["Location"]))
+
+    def verdict_of(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """As `verdict`, of a run that was read before."""
+        run = self._wait(run, lambda run: run["finished"] is not None)
         if run["sums"] is not None:
             read, invalid, duplicate, unchanged, planned, delivered, refused, unknown = sums(run)
             assert read == invalid + duplicate + unchanged + planned
             assert planned == delivered + refused + unknown
         return run
+
+    def held(self, started: requests.Response) -> dict[str, Any]:
+        """The run once a brake holds it."""
+        assert started.status_code == 202, started.text
+        return self._wait(started.json(), lambda run: run["status"] == "held")
+
+    def decide(self, run: Mapping[str, Any], word: str, body: object = None) -> dict[str, Any]:
+        """Approve or reject a held run, with the master key; answers it as it is then."""
+        headers = {"x-functions-key": self.cloud.master_key}
+        answer = requests.post(f"{self.cloud.host_urls[1]}{run[word]}", headers=headers, json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def _wait(self, run: Mapping[str, Any], until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        deadline = time.monotonic() + WITHIN_S
+        while not until(now := self.show(f"/api/runs/{run['export']}/{run['id']}")):
+            assert time.monotonic() < deadline, now
+            assert now["finished"] is None, now
+            time.sleep(PAUSE_S)
+        return now
 
     def show(self, location: str, *, host: int = 0) -> dict[str, Any]:
         """A run as it is now."""

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import requests
 
 from tests.integration.desk import Operator, run_all, sums
 from tests.integration.segments import PRIVATE, Person
@@ -127,7 +128,7 @@ def test_a_full_plan_refuses_everyone_and_says_so(operator: Operator, customers,
     ("changes", "named"),
     [
         ({"segments": ["no-such-segment"]}, "There is no segment no-such-segment in the segments container"),
-        ({"mapping": {"email": "Mail"}}, "column Mail is missing (did you mean EMail?)"),
+        ({"mapping": {"email": "E-Mail"}}, "column E-Mail is missing (did you mean EMail?)"),
     ],
 )
 def test_a_segment_that_is_not_there_fails_the_run(operator: Operator, customers, changes, named):
@@ -141,11 +142,29 @@ def test_a_segment_that_is_not_there_fails_the_run(operator: Operator, customers
 
 
 @pytest.mark.parametrize("text", ["", "EMail,FirstName\r\n"])
-def test_an_empty_segment_is_not_exported(operator: Operator, customers, text):
+def test_an_empty_segment_is_not_exported_without_a_person(operator: Operator, customers, text):
     export = operator.export("sendgrid", customers)
     operator.cloud.segments.upload_blob(f"{export.name}.csv", text, overwrite=True)
 
-    run = export.run()
+    held = export.held(export.start())
+    rejected = export.decide(held, "reject", {"reason": "the upstream was not ready"})
+    again = export.start()
 
-    assert (run["status"], export.contacts()) == ("failed", [])
-    assert "an empty segment is not exported" in run["reason"]
+    assert [brake["kind"] for brake in held["brakes"]] == ["empty"]
+    assert "has no profile" in held["brakes"][0]["sentence"]
+    assert (rejected["status"], rejected["reason"]) == ("canceled", "rejected: the upstream was not ready")
+    assert export.contacts() == []
+    export.decide(export.held(again), "reject")
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+def test_what_starts_a_run_cannot_decide_about_it(operator: Operator, customers, word):
+    export = operator.export("sendgrid", customers, brakes={"max_profiles": 1})
+    held = export.held(export.start())
+
+    headers = {"x-functions-key": operator.cloud.function_key}
+    answer = requests.post(operator.cloud.host_urls[0] + held[word], headers=headers, timeout=30)
+
+    assert answer.status_code == 401
+    assert export.show(f"/api/runs/{export.id}/{held['id']}")["status"] == "held"
+    export.decide(held, "reject")

@@ -49,10 +49,19 @@ def test_a_start_answers_at_once_where_the_run_is_and_when_to_look(operator: Ope
     assert export.verdict(answer)["trigger"] == "on demand"
 
 
-@pytest.mark.parametrize("path", ["/api/exports/any/runs", "/api/runs/any/79738877939999999-00000000"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/exports/any/runs"),
+        ("POST", "/api/exports/any/preview"),
+        ("POST", "/api/exports/any/preview/unmasked"),
+        ("GET", "/api/runs/any/79738877939999999-00000000"),
+        ("POST", "/api/runs/any/79738877939999999-00000000/approve"),
+        ("POST", "/api/runs/any/79738877939999999-00000000/reject"),
+    ],
+)
 @pytest.mark.parametrize("key", [None, "wrong"])
-def test_nothing_answers_without_a_key(operator: Operator, path, key):
-    method = "POST" if path.endswith("runs") else "GET"
+def test_nothing_answers_without_a_key(operator: Operator, method, path, key):
     headers = {} if key is None else {"x-functions-key": key}
 
     answer = requests.request(method, operator.cloud.host_urls[1] + path, headers=headers, timeout=10)

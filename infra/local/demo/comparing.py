@@ -58,6 +58,7 @@ def count_faults(truth: Sequence[Truth], sums: Mapping[str, int], refused: int) 
         "read": len(truth),
         "invalid": counted[Verdict.INVALID],
         "duplicate": counted[Verdict.DUPLICATE],
+        "withheld": 0,
         "unchanged": 0,
         "planned": planned,
         "delivered": planned - refused,
@@ -72,8 +73,9 @@ def count_faults(truth: Sequence[Truth], sums: Mapping[str, int], refused: int) 
 
 def sum_faults(sums: Mapping[str, int]) -> Iterator[str]:
     """Whether the two sums of a run close."""
-    if sums["read"] != sums["invalid"] + sums["duplicate"] + sums["unchanged"] + sums["planned"]:
-        yield "read is not invalid + duplicate + unchanged + planned"
+    terms = ("invalid", "duplicate", "withheld", "unchanged", "planned")
+    if sums["read"] != sum(sums[term] for term in terms):
+        yield f"read is not {' + '.join(terms)}"
     if sums["planned"] != sums["delivered"] + sums["refused"] + sums["unknown"]:
         yield "planned is not delivered + refused + unknown"
 

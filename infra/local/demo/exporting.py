@@ -10,6 +10,7 @@ from infra.local.cloud import LocalCloud
 from infra.local.demo import comparing, state
 from infra.local.demo.comparing import RejectRow
 from infra.local.demo.following import Followed, run_export
+from infra.local.demo.holding import Holding
 from infra.local.demo.progress import progress_of
 from infra.local.demo.saying import say
 from infra.local.hosts import ROOT
@@ -40,13 +41,14 @@ def export_twice(cloud: LocalCloud, account: Account, truth: Sequence[Truth], co
     people = {row.email: row for row in truth if row.verdict is Verdict.PLANNED}
     refused = set(list(people)[:: max(1, len(people) // REFUSED_PEOPLE)][:REFUSED_PEOPLE])
     account.make_trouble(sorted(refused))
-    first = _follow(cloud, account, console)
+    first, held = _follow(cloud, account, console)
     say(console, f"{account.title}: reading the list back and comparing person by person")
     contacts = list(account.contacts())
     imports = account.imports()
     rejects = state.read_rejects(cloud.state, first.view)
     fewest = account.fewest_requests(sum(one["contacts"] for one in imports), sum(one["bytes"] for one in imports))
     broken = [
+        *held,
         *comparing.count_faults(truth, first.sums, len(refused)),
         *comparing.list_faults(account, contacts, people, refused),
         *comparing.reject_faults(account, truth, rejects, refused),
@@ -54,10 +56,11 @@ def export_twice(cloud: LocalCloud, account: Account, truth: Sequence[Truth], co
         *_state_faults(cloud, first),
     ]
     account.end_trouble()
-    second = _follow(cloud, account, console)
+    second, held = _follow(cloud, account, console)
     broken += [
         f"second run: {fault}"
         for fault in chain(
+            held,
             _second_run_faults(first, second),
             comparing.list_faults(account, account.contacts(), people, set()),
             _state_faults(cloud, second),
@@ -74,9 +77,12 @@ def export_twice(cloud: LocalCloud, account: Account, truth: Sequence[Truth], co
     )
 
 
-def _follow(cloud: LocalCloud, account: Account, console: Console) -> Followed:
+def _follow(cloud: LocalCloud, account: Account, console: Console) -> tuple[Followed, Sequence[str]]:
+    """A run that has ended, and what is wrong with how it was held."""
+    holding = Holding(account=account, console=console, imports_before=len(account.imports()))
     with progress_of(console, account.title) as show:
-        return run_export(cloud, account.export, show)
+        followed = run_export(cloud, account.export, show, holding)
+    return followed, [*holding.faults()]
 
 
 def _request_faults(run: Followed, imports: Sequence[dict[str, int]], fewest: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.2
 VERDICT_WITHIN_S = 1_800
 TIMEOUT_S = 60
 
-ENDED = {"successful", "completed_with_warnings", "failed"}
+ENDED = {"successful", "completed_with_warnings", "failed", "canceled"}
 
 View = dict[str, Any]  #: what GET /api/runs/{export}/{run} answers
 
@@ -35,8 +35,11 @@ class Followed:
         return dict(self.view["sums"])
 
 
-def run_export(cloud: LocalCloud, export: str, show: Callable[[View], object]) -> Followed:
-    """Start a run and look at it until it has ended; each look is shown.
+def run_export(
+    cloud: LocalCloud, export: str, show: Callable[[View], object], decide: Callable[[View], str]
+) -> Followed:
+    """Start a run and look at it until it has ended; each look is shown. A held run is approved, for the reason that
+    `decide` gives.
 
     Raises DemoFailedError when the run is not accepted, ends as failed, or does not end in time.
     """
@@ -56,11 +59,13 @@ def run_export(cloud: LocalCloud, export: str, show: Callable[[View], object]) -
         show(view)
         if view["status"] in ENDED:
             break
+        if view["status"] == "held":
+            _approve(host + view["approve"], {"x-functions-key": cloud.master_key}, decide(view))
         time.sleep(LOOK_EVERY_S)
     else:
         raise DemoFailedError(f"the run of {export} had no verdict after {VERDICT_WITHIN_S} s")
-    if view["status"] == "failed" or view["sums"] is None:
-        raise DemoFailedError(f"the run of {export} failed: {view['reason']}")
+    if view["status"] in {"failed", "canceled"} or view["sums"] is None:
+        raise DemoFailedError(f"the run of {export} ended as {view['status']}: {view['reason']}")
     return Followed(view=view, seconds=time.monotonic() - began, peak_mb=peak_mb)
 
 
@@ -69,6 +74,12 @@ def _look(address: str, key: dict[str, str]) -> View:
     if not answer.ok:
         raise DemoFailedError(f"the question for a run was answered {answer.status_code}: {_detail(answer)}")
     return dict(answer.json())
+
+
+def _approve(address: str, key: dict[str, str], reason: str) -> None:
+    answer = requests.post(address, headers=key, json={"reason": reason}, timeout=TIMEOUT_S)
+    if not answer.ok:
+        raise DemoFailedError(f"the approval of a run was answered {answer.status_code}: {_detail(answer)}")
 
 
 def _detail(answer: requests.Response) -> str:

@@ -14,7 +14,7 @@ from infra.local.demo.comparing import RejectRow
 from infra.local.demo.exporting import Exported
 from infra.local.demo.saying import say
 
-SUMS = ("read", "invalid", "duplicate", "unchanged", "planned", "delivered", "refused", "unknown")
+SUMS = ("read", "invalid", "duplicate", "withheld", "unchanged", "planned", "delivered", "refused", "unknown")
 REASONS_SHOWN = 10
 
 

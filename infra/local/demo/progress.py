@@ -65,6 +65,8 @@ def step_of(view: View) -> str:
     """What the run does now, in words."""
     if view["finished"] is not None:
         return str(view["status"]).replace("_", " ")
+    if view["status"] == "held":
+        return "held for approval"
     words = str(view["step"])
     if view["batches"]:
         words += f", batch {min(view['batches_ended'] + 1, view['batches'])} of {view['batches']}"

@@ -51,8 +51,8 @@ class Account:
     def export(self) -> str:
         return f"loyal-customers-to-{self.provider}"
 
-    def configure(self, cloud: LocalCloud, segment: str) -> None:
-        """Write the documents of connection and export."""
+    def configure(self, cloud: LocalCloud, segment: str, **settings: object) -> None:
+        """Write the documents of connection and export, the latter with more settings."""
         connection = {"provider": self.provider, "display_name": f"{self.title} sandbox"}
         cloud.write_connection({"id": self.provider, "secret": f"{self.provider}-api-key", **connection})
         cloud.write_export(
@@ -63,6 +63,7 @@ class Account:
                 "segments": [segment],
                 "list_id": self.list_id,
                 "mapping": self.mapping,
+                **settings,
             }
         )
 

@@ -17,8 +17,8 @@ COLUMNS = (
 #: Nobody's: https://www.rfc-editor.org/rfc/rfc2606
 DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "post.example.org")
 TIERS = ("Bronze", "Silver", "Gold", "Platinum", "")
-#: Not given to any country, so no number is anybody's. https://www.itu.int/pub/T-SP-E.164D
-COUNTRY_CODE = "+999"
+#: No area code of North America begins with a zero, so no number is anybody's. https://www.nanpa.com/numbering/nanp
+TELEPHONE_FORM = "+1 0{:02d} {:03d} {:04d}"
 
 
 def people(count: int, *, seed: int) -> Iterator[list[str]]:
@@ -40,7 +40,7 @@ def people(count: int, *, seed: int) -> Iterator[list[str]]:
             place.state,
             place.city,
             place.postal_code,
-            f"{COUNTRY_CODE} {number // 10_000:05d} {number % 10_000:04d}",
+            TELEPHONE_FORM.format(number // 10_000_000, number // 10_000 % 1_000, number % 10_000),
             f"{1930 + int(share() * 78)}-{1 + int(share() * 12):02d}-{1 + int(share() * 28):02d}",
             choice(TIERS),
             f"{share() * 5_000:.2f}",

@@ -52,6 +52,29 @@ def test_a_key_that_was_used_for_another_request_is_refused(world):
     assert problem(world.start(key="k", body=b'{"full": true}')) == (422, "idempotency-key")
 
 
+def test_a_key_whose_run_has_failed_answers_it_and_asks_for_a_new_key(world):
+    world.account.key = "another"
+    first = world.start(key="k")
+    world.pump()
+    world.account.key = "good"
+
+    again, other = world.start(key="k"), world.start(key="k2")
+
+    assert (again.status, again.headers["Location"]) == (202, first.headers["Location"])
+    reason = json.loads(again.body)["reason"]
+    assert reason.startswith(world.show(first)["reason"])
+    assert reason.endswith("to start another one, use a new Idempotency-Key.")
+    assert "Idempotency-Key" not in world.show(first)["reason"]
+    assert other.headers["Location"] != first.headers["Location"]
+
+
+def test_a_key_whose_run_was_successful_answers_it_without_a_word(world):
+    world.start(key="k")
+    world.pump()
+
+    assert json.loads(world.start(key="k").body)["reason"] == ""
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -130,3 +153,72 @@ def test_health_is_anonymous_and_tells_only_that_all_is_well(world):
     answer = world.exporter.health()
 
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})
+
+
+def hold_next_run(world) -> None:
+    world.segment('EMail,FirstName\na@x.example,A\n"cut')
+
+
+def test_a_held_run_says_where_to_decide_and_nothing_of_when_to_look_again(world):
+    hold_next_run(world)
+    answer = world.start(key="k")
+    world.pump()
+
+    shown = world.exporter.show_run(Request(route={"export": "newsletter", "run": world.run_id(answer)}))
+    run = json.loads(shown.body)
+    again = world.start(key="k")
+
+    address = f"/api/runs/newsletter/{run['id']}"
+    assert (run["status"], run["approve"], run["reject"]) == ("held", f"{address}/approve", f"{address}/reject")
+    assert "Retry-After" not in shown.headers
+    assert (again.status, again.headers.get("Retry-After")) == (202, None)
+    approved = world.approve(answer)
+    assert approved.headers["Retry-After"] == "5"
+    assert (json.loads(approved.body)["approve"], json.loads(approved.body)["reject"]) == (None, None)
+
+
+def test_the_sums_of_a_plan_tell_who_is_new_and_who_has_changed(world):
+    world.export_now()
+    world.segment("EMail,FirstName\np0@example.com,Ann\np1@example.com,Other\nnew@example.com,Ann\n")
+
+    sums = world.export_now()["sums"]
+
+    assert {word: sums[word] for word in ("withheld", "unchanged", "planned", "added", "changed", "leavers")} == {
+        "withheld": 0,
+        "unchanged": 1,
+        "planned": 2,
+        "added": 1,
+        "changed": 1,
+        "leavers": 1,
+    }
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+def test_a_run_that_was_never_held_cannot_be_decided_about(world, word):
+    answer = world.start()
+    queued = getattr(world, word)(answer)
+    world.pump()
+    ended = getattr(world, word)(answer)
+
+    assert (problem(queued), problem(ended)) == ((409, "run-not-held"), (409, "run-not-held"))
+    assert "status is queued" in json.loads(queued.body)["detail"]
+    assert "status is successful" in json.loads(ended.body)["detail"]
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+@pytest.mark.parametrize("run", ["79738877939999999-00000000", "../../config", "x"])
+def test_an_unknown_run_cannot_be_decided_about(world, word, run):
+    decide = getattr(world.exporter, f"{word}_run")
+
+    assert problem(decide(Request(route={"export": "newsletter", "run": run}))) == (404, "no-such-run")
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"reason": 1}', b'{"why": "x"}', b'{"reason": "%s"}' % (b"x" * 501)])
+def test_a_decision_that_cannot_be_read_decides_nothing(world, word, body):
+    hold_next_run(world)
+    answer = world.start()
+    world.pump()
+
+    assert problem(getattr(world, word)(answer, body=body)) == (422, "request-body")
+    assert world.show(answer)["status"] == "held"

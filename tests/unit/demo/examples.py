@@ -56,6 +56,7 @@ SUMS = {
     "read": 4,
     "invalid": 1,
     "duplicate": 1,
+    "withheld": 0,
     "unchanged": 0,
     "planned": 2,
     "delivered": 1,

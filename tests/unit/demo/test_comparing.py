@@ -70,7 +70,7 @@ def test_a_wrong_count_is_told_with_the_right_one() -> None:
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("read", "read is not invalid + duplicate + unchanged + planned"),
+        ("read", "read is not invalid + duplicate + withheld + unchanged + planned"),
         ("unknown", "planned is not delivered + refused + unknown"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporters.model.fields import ContactShape, FieldType, TargetField
+from exporters.model.fields import ContactShape, FieldType, TargetField, email_field
+from exporters.model.source import Source
 from infra.local.sample.people import COLUMNS, EMAIL, people
 from infra.local.sample.snapshot import EXPORT_FOLDER, SEGMENT, SNAPSHOT, TABLE, model_json, write_files
 from infra.local.sample.troubles import PLACEHOLDER, TROUBLES
@@ -15,15 +16,21 @@ from infra.local.sample.truth import Truth, Verdict
 from tests.unit.planning.plans import plan
 
 PEOPLE = 3_000
+
+
+def field(name: str, column: str, **options: FieldType) -> TargetField:
+    return TargetField(name=name, source=Source(column=column), path=(name,), **options)
+
+
 SHAPE = ContactShape(
-    email=TargetField(column="EMail", path=("email",)),
+    email=email_field("EMail"),
     fields=(
-        TargetField(column="FirstName", path=("first",)),
-        TargetField(column="LastName", path=("last",)),
-        TargetField(column="City", path=("city",)),
-        TargetField(column="Telephone", path=("phone",), type=FieldType.PHONE),
-        TargetField(column="DateOfBirth", path=("born",), type=FieldType.DATE),
-        TargetField(column="LifetimeValue", path=("worth",), type=FieldType.NUMBER),
+        field("first", "FirstName"),
+        field("last", "LastName"),
+        field("city", "City"),
+        field("phone", "Telephone", type=FieldType.PHONE),
+        field("born", "DateOfBirth", type=FieldType.DATE),
+        field("worth", "LifetimeValue", type=FieldType.NUMBER),
     ),
 )
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from exporters.model.run import ExportState
+from exporters.model.run import ExportState, Trigger
 from exporters.scheduling import start
 from exporters.storage import paths
 from tests.world import START, World
@@ -101,6 +101,57 @@ def test_a_repeated_idempotency_key_answers_the_same_run(world):
     assert {first.status, while_at_work.status, after_its_end.status} == {202}
     assert len({world.run_id(answer) for answer in (first, while_at_work, after_its_end)}) == 1
     assert len(runs(world)) == 1
+
+
+def again(world: World, *, renewable: bool = True) -> str:
+    cause = start.Cause(trigger=Trigger.DEMAND, text="file", renewable=renewable)
+    return start.start_run(world.parts, "newsletter", cause).id
+
+
+def fail_next_run(world: World) -> None:
+    world.account.key = "another"
+    world.pump()
+    world.account.key = "good"
+
+
+def test_a_renewable_cause_starts_one_run_more_for_each_that_has_failed(world):
+    first = again(world)
+    fail_next_run(world)
+    second = [again(world), again(world)]
+    fail_next_run(world)
+    third = again(world)
+    world.pump()
+
+    assert second == [second[0]] * 2
+    assert len({first, second[0], third, again(world)}) == 3
+    assert len(runs(world)) == 3
+    assert list(state(world).keys.values()) == [third]
+
+
+def test_a_cause_that_is_not_renewable_stays_with_the_run_that_has_failed(world):
+    first = again(world, renewable=False)
+    fail_next_run(world)
+
+    assert again(world, renewable=False) == first
+
+
+def test_a_renewable_cause_whose_start_died_after_the_claim_goes_on_with_it(world):
+    first = again(world)
+    world.state.delete(runs(world)[0])
+
+    assert again(world) == first
+    assert len(runs(world)) == 1
+
+
+def test_a_renewable_cause_waits_for_another_run_at_work(world):
+    again(world)
+    fail_next_run(world)
+    other = world.run_id(world.start())
+
+    with pytest.raises(start.RunActiveError) as raised:
+        again(world)
+
+    assert raised.value.run == other
 
 
 def test_a_second_start_names_the_run_at_work(world):

@@ -1,0 +1,117 @@
+"""POST /api/runs/{export}/{run}/corrections: corrected rejects of a run, as CSV; starts a run that sends only them.
+
+Everyone who stands in the file is planned, whether their line was changed or not: who is not to be sent is taken out.
+The run compares with the ledger and takes nobody off the list.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from azure.core.exceptions import AzureError
+
+from exporters.api.answers import Answer, Request, problem
+from exporters.api.runs import accepted, find, no_export, no_run, read_key, run_active, used_key
+from exporters.errors import ConfigError, ExporterError, SegmentError
+from exporters.model.export import Mapping
+from exporters.model.fields import EMAIL_FIELD, custom_name
+from exporters.model.run import Corrections, Run, Trigger
+from exporters.parts import Parts
+from exporters.scheduling.start import Cause, NoSuchExportError, RunActiveError, has_claimed, read_export, start_run
+from exporters.segments.correction import CleanFile, write_clean
+from exporters.storage import paths
+
+#: Longest file. The platform lets 100 MB through, but holds a body in memory as a whole, and so do we.
+#: https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger#limits
+MAX_BODY_BYTES = 16 * 1024 * 1024
+#: What browsers and command lines call a CSV file. A form (multipart) or JSON is something else.
+MEDIA_TYPES = frozenset(
+    {"", "text/csv", "text/plain", "application/csv", "application/vnd.ms-excel", "application/octet-stream"}
+)
+
+
+def start(parts: Parts, request: Request) -> Answer:
+    """202 with the address of the run. The same Idempotency-Key, or without one the same file, answers the same run;
+    the same file starts another one when that has failed or was canceled. Master key.
+    """
+    run = find(parts, request)
+    if run is None:
+        return no_run()
+    key = read_key(request)
+    if isinstance(key, Answer):
+        return key
+    if (unusable := _unusable_body(request)) is not None:
+        return unusable
+    try:
+        export, _ = read_export(parts, run.export.id)
+        with tempfile.TemporaryDirectory(prefix="correction-") as folder:
+            posted, clean = Path(folder) / "posted.csv", Path(folder) / "clean.csv"
+            posted.write_bytes(request.body)
+            found = write_clean(posted, clean, fields=field_names(export.mapping))
+            started = _start(parts, run, key, found, clean, digest=hashlib.sha256(request.body).hexdigest())
+    except NoSuchExportError:
+        return no_export(run.export.id)
+    except SegmentError as error:
+        return problem(422, "correction-unusable", "The file cannot be used", str(error))
+    except RunActiveError as error:
+        return run_active(run.export.id, error)
+    except ConfigError as error:
+        return problem(422, "export-unusable", "The export cannot run", str(error))
+    return used_key() if started is None else accepted(parts, started, key=key)
+
+
+def field_names(mapping: Mapping) -> Sequence[str]:
+    """The fields that a file may have columns for, the address first."""
+    custom = (custom_name(name) for name in mapping.custom)
+    return [EMAIL_FIELD, *(field.value for field in mapping.standard()), *custom]
+
+
+def _unusable_body(request: Request) -> Answer | None:
+    if len(request.body) > MAX_BODY_BYTES:
+        return problem(
+            413,
+            "correction-too-large",
+            "The file is too large",
+            f"Post at most {MAX_BODY_BYTES:,} bytes at once: divide the file, and keep its header on each part",
+        )
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in MEDIA_TYPES:
+        return None
+    return problem(415, "media-type", "Not a CSV file", "Post the file itself as the body, with Content-Type: text/csv")
+
+
+def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Path, *, digest: str) -> Run | None:
+    """Start the run of a file; None when the key has started the run of another one.
+
+    The file is stored under the id of the new run before that is claimed: a run that anybody can know of has its file,
+    wherever a process dies. When the claim was not won the file is deleted again; what a process leaves that dies
+    before it comes to that lies below `staging/` without a run.
+    """
+    stored: list[str] = []
+
+    def store(new_run: str) -> None:
+        stored.append(new_run)
+        parts.state.upload(paths.correction(new_run), clean)
+
+    cause = Cause(
+        trigger=Trigger.DEMAND,
+        text=f"corrections of {run.id}: {key or digest}",
+        corrects=Corrections(run=run.id, digest=digest, fields=found.fields),
+        renewable=key is None,
+    )
+    try:
+        started = start_run(parts, run.export.id, cause, before_claim=store)
+    finally:
+        _forget_unclaimed(parts, run.export.id, cause, stored)
+    same = started.corrects is not None and started.corrects.digest == digest
+    return started if same else None
+
+
+def _forget_unclaimed(parts: Parts, export_id: str, cause: Cause, stored: Sequence[str]) -> None:
+    """Delete what was stored for runs that were not started. Where nobody can say whether they were, it stays."""
+    with suppress(AzureError, ExporterError):
+        for new_run in stored:
+            if not has_claimed(parts, export_id, cause, new_run):
+                parts.state.delete(paths.correction(new_run))

@@ -1,0 +1,71 @@
+"""Pace: how long a run is going to take, measured by the last one of its export that can tell."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import PurePosixPath
+
+from exporters.delivery import records
+from exporters.errors import ConfigError
+from exporters.model.names import RunId
+from exporters.model.run import Run
+from exporters.parts import Parts
+from exporters.storage import paths
+
+#: First word of the line in a run's history that is written when it has its plan.
+PLANNED = "planned"
+#: Runs that are looked at, newest first.
+RUNS_LOOKED_AT = 20
+#: A run that sent less than this share tells nothing: waiting for one import job took most of its time.
+TELLING_SHARE = 0.1
+#: Nothing is measured more finely.
+SHORTEST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Contacts in a minute, all waiting included."""
+
+    per_minute: float
+    measured_by: RunId | None  #: None: it is the provider's published pace
+
+    def minutes(self, contacts: int) -> float:
+        """What so many contacts take, in tenths of a minute, rounded up."""
+        return math.ceil(contacts / self.per_minute * 10) / 10
+
+
+def expected(parts: Parts, export_id: str, contacts: int, *, published: float) -> Pace:
+    """The pace of the last run of an export that sent a tenth of `contacts` or more; else the published one."""
+    for run in _ended_runs(parts, export_id):
+        sent = _sent(run)
+        if run.finished is not None and sent and sent >= TELLING_SHARE * contacts:
+            seconds = max(SHORTEST_S, (run.finished - _began(run)).total_seconds())
+            return Pace(per_minute=sent * 60 / seconds, measured_by=run.id)
+    return Pace(per_minute=published, measured_by=None)
+
+
+def _ended_runs(parts: Parts, export_id: str) -> Iterator[Run]:
+    """The newest runs of an export, as far as they have ended and can be read."""
+    folder = f"{PurePosixPath(paths.run(export_id, 'any')).parent.parent}/"
+    for name in islice(parts.state.folders(folder), RUNS_LOOKED_AT):
+        try:
+            run = records.read_run(parts, export_id, PurePosixPath(name).name)
+        except ConfigError:
+            continue
+        if run is not None and run.status.ended:
+            yield run
+
+
+def _sent(run: Run) -> int:
+    """Contacts that went to the provider."""
+    if run.result is None or not run.result.requests:
+        return 0
+    return run.result.delivered + run.result.refused + run.result.unknown
+
+
+def _began(run: Run) -> datetime:
+    """When it could begin to send: after its plan, or after its approval."""
+    planned = (event.at for event in run.timeline if event.text.startswith(PLANNED))
+    return run.approved or next(planned, run.created)
