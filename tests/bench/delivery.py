@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -14,6 +13,7 @@ import requests
 from infra.local.cloud import LocalCloud
 from infra.local.sample.accounts import Account, open_sendgrid
 from infra.local.sample.snapshot import SEGMENT, SNAPSHOT, write_sample
+from tests.bench.effort import peak_mb
 from tests.bench.figures import Figure
 
 #: What issue and README promise at 100,000 profiles.
@@ -47,7 +47,7 @@ def measure() -> Iterator[Figure]:
                 print(f"{people:,} profiles: the script, then ours, {number + 1} of {times}", file=sys.stderr)
                 measured.theirs_s.append(_script(cloud, people))
                 measured.ours_s.append(_ours(cloud, people, measured))
-            measured.host_mb = max(_peak_mb(pid) for pid in cloud.host_pids)
+            measured.host_mb = max(peak_mb(pid) for pid in cloud.host_pids)
         yield from _figures(people, measured)
 
 
@@ -55,7 +55,9 @@ def _figures(people: int, measured: Measured) -> Iterator[Figure]:
     ours, theirs = min(measured.ours_s), min(measured.theirs_s)
     size = f"{people:,} profiles to SendGrid"
     if people == 100_000:
-        yield Figure(name=f"{size}: POST to verdict, against the promise", value=ours, unit="s", against=PROMISED_S)
+        yield Figure(
+            name=f"{size}: POST to verdict, against the promise", value=ours, unit="s", against=PROMISED_S, at_most=1
+        )
     yield Figure(
         name=f"{size}: POST to verdict, against the SDK script, which gives none", value=ours, unit="s", against=theirs
     )
@@ -64,6 +66,7 @@ def _figures(people: int, measured: Measured) -> Iterator[Figure]:
         value=measured.host_mb,
         unit="MB",
         against=PROMISED_MB,
+        at_most=1,
     )
     yield Figure(
         name=f"{size}: write requests, against the fewest that the limits allow",
@@ -91,7 +94,9 @@ def _script(cloud: LocalCloud, people: int) -> float:
 
 def _ours(cloud: LocalCloud, people: int, measured: Measured) -> float:
     account = _empty_account(cloud)
-    account.configure(cloud, SEGMENT)
+    account.configure(
+        cloud, SEGMENT, brakes={"max_profiles": people}
+    )  # more than SendGrid's connector is stated to carry
     started = time.perf_counter()
     run = _follow(cloud, account.export)
     seconds = time.perf_counter() - started
@@ -127,13 +132,6 @@ def _follow(cloud: LocalCloud, export: str) -> dict[str, Any]:
         if run["finished"] is not None:
             return dict(run)
         time.sleep(LOOK_EVERY_S)
-
-
-def _peak_mb(pid: int) -> float:
-    """The most memory that a process ever held. https://man7.org/linux/man-pages/man5/proc_pid_status.5.html"""
-    status = Path(f"/proc/{pid}/status").read_text()
-    kilobytes = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]
-    return int(kilobytes) / 1000
 
 
 def _expect(people: int, seen: int) -> None:
