@@ -37,11 +37,11 @@ demo: install ## export 100,000 people to SendGrid and Brevo sandboxes and compa
 test: install ## every test
 	@$(BIN)/python -m pytest
 
-check: $(READY) ## lint, types and unit tests, in about a minute
+check: $(READY) ## lint, types and unit tests, in about two minutes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q -n auto tests/unit
 
 bench: install ## speed and memory as ratios; writes .local/bench.json
 	@$(BIN)/python -m tests.bench
