@@ -91,7 +91,9 @@ def test_a_report_that_drips_for_too_long_is_missing(vendor: Vendor) -> None:
     assert reports.fetch(vendor.url, clock=lambda: next(ticks)) is None
 
 
-@pytest.mark.parametrize("broken", [gzip.compress(CSV)[:-9], gzip.compress(CSV)[:10] + b"junk"])
+@pytest.mark.parametrize(
+    "broken", [gzip.compress(CSV)[:-9], gzip.compress(CSV)[:10] + b"junk"], ids=["cut off", "junk"]
+)
 def test_a_broken_gzip_report_is_missing(vendor: Vendor, broken: bytes) -> None:
     vendor.answer(broken)
     assert reports.load(vendor.url) is None
