@@ -94,6 +94,12 @@ QUEUE_FUNCTIONS = {
 HTTP_FUNCTIONS = {
     "start_run": (["POST"], "exports/{export}/runs", "FUNCTION"),
     "show_run": (["GET"], "runs/{export}/{run}", "FUNCTION"),
+    "approve_run": (["POST"], "runs/{export}/{run}/approve", "ADMIN"),
+    "reject_run": (["POST"], "runs/{export}/{run}/reject", "ADMIN"),
+    "preview": (["POST"], "exports/{export}/preview", "FUNCTION"),
+    "preview_unmasked": (["POST"], "exports/{export}/preview/unmasked", "ADMIN"),
+    "show_rejects": (["GET"], "runs/{export}/{run}/rejects", "ADMIN"),
+    "start_corrections": (["POST"], "runs/{export}/{run}/corrections", "ADMIN"),
     "health": (["GET"], "health", "ANONYMOUS"),
 }
 RUN = "79738868947999999-0123abcd"
