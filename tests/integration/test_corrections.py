@@ -6,6 +6,7 @@ import io
 import pytest
 import requests
 
+from tests.integration.accounts import eventually
 from tests.integration.desk import LiveExport, Operator
 from tests.integration.segments import PRIVATE, Person
 
@@ -80,4 +81,6 @@ def test_the_files_of_a_correction_are_gone_when_its_run_has_ended(operator: Ope
     corrected = export.verdict(posted)
 
     assert corrected["sums"]["delivered"] == 1
-    assert list(export.cloud.state.list_blob_names(name_starts_with=f"staging/{corrected['id']}/")) == []
+    # The run has its verdict a moment before its files go.
+    staging = f"staging/{corrected['id']}/"
+    eventually(lambda: not list(export.cloud.state.list_blob_names(name_starts_with=staging)))
