@@ -167,8 +167,9 @@ def compare(
         database.execute(COMPARED_WITH_NOBODY if alone else CREATE_COMPARED)
         database.execute(CREATE_WANTED.format(full=full))
         if make_contacts is not None:
-            database.execute(CREATE_WANTED_EMAILS)
-            make_contacts()
+            (wanted,) = database.execute(CREATE_WANTED_EMAILS).fetchone() or (0,)
+            if wanted:  # otherwise nothing has changed, and the parts need not be read again
+                make_contacts()
         (found,) = database.execute(INSERT_TOO_LARGE.format(max_bytes=max_bytes)).fetchone() or (0,)
         if not found:
             break  # nearly always at once; otherwise the next profile of the address takes its turn
