@@ -118,7 +118,7 @@ class SimulatedProvider:
         return Access(
             list_name="List",
             list_count=len(self._account.on_list),
-            shape=ContactShape(email=email_field(mapping.email, max_chars=254), fields=fields, formats=mapping.formats),
+            shape=ContactShape(email=email_field(mapping.email), fields=fields, formats=mapping.formats),
             account_contacts=len(self._account.contacts) if count_account else None,
         )
 

@@ -161,7 +161,7 @@ def _note(parts: Parts, run: Run, text: str, **changes: object) -> None:
 def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:
     """Write the plan, unless another step has written one meanwhile: the first one counts. Brakes hold the run."""
     now = parts.now()
-    text = f"{PLANNED} {plan.counts.planned:,} of {plan.counts.read:,} profiles in {len(plan.batches)} batches"
+    text = f"{PLANNED} {plan.counts.planned:,} of {plan.counts.read:,} profiles; batches: {len(plan.batches)}"
     kinds = ", ".join(dict.fromkeys(brake.kind.replace("_", " ") for brake in plan.brakes))
 
     def change(run: Run) -> Run:

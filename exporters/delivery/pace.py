@@ -14,8 +14,9 @@ from exporters.model.run import Run
 from exporters.parts import Parts
 from exporters.storage import paths
 
-#: First word of the line in a run's history that is written when it has its plan.
+#: First words of the lines in a run's history that are written when it has its plan, and when it begins to remove.
 PLANNED = "planned"
+REMOVING = "removing"
 #: Runs that are looked at, newest first.
 RUNS_LOOKED_AT = 20
 #: A run that sent less than this share tells nothing: waiting for one import job took most of its time.
@@ -41,7 +42,7 @@ def expected(parts: Parts, export_id: str, contacts: int, *, published: float) -
     for run in _ended_runs(parts, export_id):
         sent = _sent(run)
         if run.finished is not None and sent and sent >= TELLING_SHARE * contacts:
-            seconds = max(SHORTEST_S, (run.finished - _began(run)).total_seconds())
+            seconds = max(SHORTEST_S, (_ended(run, run.finished) - _began(run)).total_seconds())
             return Pace(per_minute=sent * 60 / seconds, measured_by=run.id)
     return Pace(per_minute=published, measured_by=None)
 
@@ -67,5 +68,13 @@ def _sent(run: Run) -> int:
 
 def _began(run: Run) -> datetime:
     """When it could begin to send: after its plan, or after its approval."""
-    planned = (event.at for event in run.timeline if event.text.startswith(PLANNED))
-    return run.approved or next(planned, run.created)
+    return run.approved or _noted(run, PLANNED) or run.created
+
+
+def _ended(run: Run, finished: datetime) -> datetime:
+    """When every contact had its verdict: before it removed anybody."""
+    return _noted(run, REMOVING) or finished
+
+
+def _noted(run: Run, first_word: str) -> datetime | None:
+    return next((event.at for event in run.timeline if event.text.startswith(first_word)), None)

@@ -1,6 +1,5 @@
 """Prepare a run: check access, read the newest snapshots, stage what is to be sent. Writes nothing at the provider."""
 
-import hashlib
 import logging
 import tempfile
 import uuid
@@ -24,6 +23,7 @@ from exporters.model.run import ExportState, Plan, PlannedField, Run
 from exporters.parts import Parts
 from exporters.planning.brakes import Evidence, find_brakes
 from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
+from exporters.planning.values import rules
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import read_export
 from exporters.segments.correction import corrected_shape, fetch_correction
@@ -74,7 +74,7 @@ def prepare(parts: Parts, run: Run) -> Plan:
         counts=planned.counts.model_copy(update={"leavers": 0}) if run.correction else planned.counts,
         omitted=planned.omitted,
         reasons=planned.reasons,
-        mapping_version=mapping_version(access.shape),
+        mapping_version=rules(access.shape),
         ledger=made.ledger,
         compared_with=made.compared_with,
         list_name=access.list_name,
@@ -225,11 +225,6 @@ def _store_files(parts: Parts, run: Run, attempt: str, planned: Planned) -> None
         (paths.staged_leavers, planned.leavers),
     ):
         parts.state.upload(path(run.id, attempt), file)
-
-
-def mapping_version(shape: ContactShape) -> str:
-    """Digest of everything that decides how a profile becomes a contact."""
-    return hashlib.sha256(repr(shape).encode()).hexdigest()[:16]
 
 
 def _segments(parts: Parts, run: Run, shape: ContactShape, work: Path) -> list[LocalSegment]:

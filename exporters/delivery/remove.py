@@ -13,6 +13,7 @@ from math import ceil
 from pathlib import Path
 
 from exporters.delivery import records, verdicts
+from exporters.delivery.pace import REMOVING
 from exporters.model.batch import Outcome, RowRange, Tally
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, Step
 from exporters.parts import Parts
@@ -40,7 +41,7 @@ def begin(parts: Parts, run: Run, plan: Plan) -> Run | None:
     sizes = batch_sizes(people_to_remove(run, plan), request=facts.removal_limit, slots=facts.jobs_in_flight)
     _stage(parts, run, plan, sizes[0])
     now = parts.now()
-    text = f"removing {people_to_remove(run, plan):,} people from the list in {len(sizes)} batches"
+    text = f"{REMOVING} {people_to_remove(run, plan):,} people from the list; batches: {len(sizes)}"
 
     def change(run: Run) -> Run:
         return run if run.removals else run.noted(now, text, removals=sizes, step=Step.REMOVING)

@@ -84,9 +84,9 @@ class TargetField:
     date_format: str = "%Y-%m-%d"  #: strftime form, for dates
 
 
-def email_field(column: str, *, max_chars: int | None = None) -> TargetField:
+def email_field(column: str) -> TargetField:
     """The address, which every provider takes at the top of a contact's object."""
-    return TargetField(name=EMAIL_FIELD, source=Source(column=column), path=("email",), max_chars=max_chars)
+    return TargetField(name=EMAIL_FIELD, source=Source(column=column), path=("email",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

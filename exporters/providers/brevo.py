@@ -93,8 +93,6 @@ FIELD_TYPES: Mapping[str | None, FieldType] = {
 #: Texts to Brevo, telephone numbers to us: + and digits. They identify a contact, so two that share one are merged.
 PHONE_ATTRIBUTES = frozenset({"SMS", "WHATSAPP", "LANDLINE_NUMBER"})
 DATE_FORMAT = "%Y-%m-%d"  # as in the samples of https://developers.brevo.com/reference/createcontact
-#: Brevo names no limit; mail has this one. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
-MAX_EMAIL_CHARS = 254
 
 #: Reports of a finished import -> why a contact is in one. https://developers.brevo.com/reference/getprocess
 REPORTS: Mapping[str, str] = {
@@ -440,7 +438,7 @@ def _resolve(
         faults.append(f"attributes there: {wording.listing(usable)}")
     if faults:
         raise ConfigError(f"The mapping does not fit the Brevo account: {'; '.join(faults)}.")
-    email = email_field(mapping.email, max_chars=MAX_EMAIL_CHARS)
+    email = email_field(mapping.email)
     return ContactShape(email=email, fields=tuple(fields.values()), formats=mapping.formats)
 
 

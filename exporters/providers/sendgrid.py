@@ -69,7 +69,6 @@ STANDARD_FIELDS: Mapping[StandardField, tuple[str, int | None]] = {
     StandardField.POSTAL_CODE: ("postal_code", None),
     StandardField.COUNTRY: ("country", 50),
 }
-MAX_EMAIL_CHARS = 254  # same page
 
 #: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields/create-custom-field-definition
 FIELD_TYPES: Mapping[str, FieldType] = {
@@ -391,9 +390,7 @@ class SendGrid:
             faults += more_faults
         if faults:
             raise ConfigError(f"The mapping does not fit the SendGrid account: {'; '.join(faults)}.")
-        return ContactShape(
-            email=email_field(mapping.email, max_chars=MAX_EMAIL_CHARS), fields=tuple(fields), formats=mapping.formats
-        )
+        return ContactShape(email=email_field(mapping.email), fields=tuple(fields), formats=mapping.formats)
 
 
 def _custom_fields(mapping: FieldMapping, definitions: _FieldDefinitions) -> tuple[list[TargetField], list[str]]:

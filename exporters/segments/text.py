@@ -38,8 +38,8 @@ _ZEROS = {
     (False, True): "utf-16-le",
     (True, False): "utf-16-be",
 }
-#: Says to `readlines` that a line was longer than `MAX_LINE_BYTES`; no UTF-8 text holds it.
-OVERLONG = b"\xff"
+#: What `readlines` gives for a line longer than `MAX_LINE_BYTES`; no line goes on after its line break.
+OVERLONG = b"\n\xff"
 #: Stands in the copy for bytes that could not be decoded; no UTF-8 text holds it.
 BROKEN = b"\xfe"
 _MARK_BROKEN = "exporters.segments.text.mark_broken"

@@ -196,6 +196,22 @@ def test_an_approved_run_s_pace_does_not_count_its_days_on_hold(world):
     assert shown(world.preview(body=b'{"full": true}'))["duration"]["contacts_per_minute"] > 1
 
 
+def test_minutes_do_not_count_what_removing_took(world):
+    world.export(mode="mirror", brakes={"max_share_removed": 1, "min_share_of_last": 0})
+    world.people(12)
+    world.export_now()
+    world.people(6, first_name="Changed")
+    answer = world.start()
+    while "removing" not in {event["text"].split(" ", 1)[0] for event in world.show(answer)["timeline"]}:
+        world.time = max(world.time, world.queues.next_due())
+        world.deliver(*world.queues.due())
+    world.pass_time(days=1)
+    world.pump()
+    assert world.show(answer)["removal"]["removed"] == 6
+
+    assert shown(world.preview(body=b'{"full": true}'))["duration"]["contacts_per_minute"] > 1
+
+
 def test_people_whom_the_provider_has_suppressed_are_counted_where_one_step_tells(world):
     world.export(withhold=True)
     world.account.suppressed = {f"p{number}@example.com": SuppressionKind.BOUNCED for number in range(5)}

@@ -1,5 +1,6 @@
 """What a plan is made of, one rule at a time."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,25 @@ from exporters.errors import ConfigError
 from exporters.model.fields import ContactShape, DateOrder, FieldType, Formats
 from exporters.model.reject import RejectKind, RejectReason
 from exporters.model.run import PlanCounts
+from exporters.planning import changes, loading, values, verdicts
 from exporters.planning.addresses import judge
+from exporters.planning.database import open_database
 from exporters.providers.base import BatchLimits
-from tests.unit.planning.plans import EMAIL, ENVELOPE, Outcome, one_field, parquet, plan, rows, target
+from exporters.segments.reading import fetch_segment
+from exporters.segments.snapshots import newest_snapshot
+from tests.unit.planning.plans import (
+    EMAIL,
+    ENVELOPE,
+    LATER,
+    SHAPE,
+    Outcome,
+    container,
+    one_field,
+    parquet,
+    plan,
+    rows,
+    target,
+)
 
 HEADER = b"EMail,FirstName,City\n"
 
@@ -381,7 +398,35 @@ def test_a_number_of_a_parquet_file_has_a_point_whatever_the_decimal_mark_is(tmp
     assert [contact["custom"]["f"] for contact in outcome.contacts] == [12.345, 12345]
 
 
-def test_a_person_lost_on_the_way_shows_in_the_sum() -> None:
-    assert not PlanCounts(read=2, planned=1, added=1).closes
-    assert PlanCounts(read=2, unchanged=1, planned=1, added=1).closes
-    assert not PlanCounts(read=1, planned=1, added=0).closes
+def test_a_person_lost_between_two_tables_shows_in_the_sum(tmp_path: Path) -> None:
+    data = HEADER + b"a@example.com,Ana,\nb@example.com,Bo,\n"
+    store = container({"people.csv": data})
+    snapshot = newest_snapshot(store, "people", now=LATER, settle=timedelta(minutes=5))
+    (part,) = fetch_segment(store, snapshot, columns=SHAPE.columns, folder=tmp_path).parts
+    ledger = parquet(
+        tmp_path / "ledger", "email VARCHAR, fingerprint UBIGINT, source UBIGINT", [("a@example.com", 1, 1)]
+    )
+    others = {name: tmp_path / name for name in ("renewed", "withheld", "leavers")}
+
+    def counted(damage: str) -> PlanCounts:
+        work = tmp_path / f"work {len(damage)}"
+        work.mkdir()
+        with open_database(work, memory_mb=200, threads=1) as database:
+            values.prepare(database, SHAPE.formats)
+            for statement in loading.CREATE_TABLES:
+                database.execute(statement)
+            facts = {"number": 0, "segment": "people", "shape": SHAPE, "work": work, "with_contacts": False}
+            table = loading.load_part(database, part, **facts)
+
+            def make() -> None:
+                loading.make_contacts(database, [table], SHAPE)
+                database.execute(damage)
+
+            limits = {"exclude": (), "full": False, "max_bytes": 1_000}
+            changes.compare(database, ledger=ledger, suppressed=None, make_contacts=make, **limits)
+            changes.write_others(database, **others)
+            verdicts.collect(database, SHAPE)
+            return verdicts.count(database)
+
+    assert counted("SELECT 1").closes
+    assert not counted("DELETE FROM made WHERE email = 'a@example.com'").closes

@@ -28,7 +28,7 @@ class TestCheckAccess:
         mapping = Mapping(email="EMail", **{field: f"column {field}" for field in StandardField if field != "phone"})
         access = sendgrid.check_access(LIST, mapping)
         assert (access.list_name, access.list_count) == ("Newsletter", 1203)
-        assert access.shape.email == email_field("EMail", max_chars=254)
+        assert access.shape.email == email_field("EMail")
         assert {field.path: field.max_chars for field in access.shape.fields} == {
             ("first_name",): 50,
             ("last_name",): 50,

@@ -31,6 +31,10 @@ def test_a_file_without_line_breaks_does_not_fill_the_memory() -> None:
     ]
 
 
+def test_a_line_that_begins_with_a_broken_byte_is_not_called_overlong() -> None:
+    assert read(b"\xff,b,c\n1,2,3\n") == [BrokenLine(1, RejectReason.ENCODING_BROKEN), Record(2, ["1", "2", "3"])]
+
+
 def test_blank_lines_count_only_where_there_is_one_column() -> None:
     assert read(b"1,2,3\n\n4,5,6\n") == [Record(1, ["1", "2", "3"]), Record(3, ["4", "5", "6"])]
     assert read(b"1\n\n4\n", width=1) == [Record(1, ["1"]), Record(2, [""]), Record(3, ["4"])]
