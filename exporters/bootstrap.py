@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from exporters.exporter import Exporter
 from exporters.model.connection import Connection
 from exporters.parts import Parts, QueueNames
+from exporters.planning.engine import DuckDbPlanning
 from exporters.providers import registry
 from exporters.providers.base import Provider
 from exporters.settings import Settings
@@ -58,8 +59,8 @@ def build(settings: Settings) -> Exporter:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             settle=timedelta(seconds=settings.snapshot_settle_s),
-            plan_memory_mb=settings.plan_memory_mb,
-            plan_threads=settings.plan_threads,
+            planning=DuckDbPlanning(memory_mb=settings.plan_memory_mb, threads=settings.plan_threads),
+            step_limit=settings.step_limit,
         )
     )
 

@@ -50,11 +50,12 @@ class RefusedError(ExporterError):
 
 
 class ThrottledError(ExporterError):
-    """The provider wants no request on this account for `wait_s` seconds."""
+    """The provider wants no request on this account for `wait_s` seconds; `polls_only`: no question for a job."""
 
-    def __init__(self, message: str, *, wait_s: float) -> None:
+    def __init__(self, message: str, *, wait_s: float, polls_only: bool = False) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+        self.polls_only = polls_only
 
 
 class TransientError(ExporterError):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from exporters.model.connection import Connection
+from exporters.planning.engine import Planning
 from exporters.providers.base import Provider
 from exporters.storage.blobs import BlobStore
 from exporters.storage.documents import Documents
@@ -38,8 +39,8 @@ class Parts:
     now: Callable[[], datetime]  #: aware, UTC
     jitter: Callable[[], float]  #: 0 to 1
     settle: timedelta  #: a snapshot counts as complete when nothing in it changed for this long
-    plan_memory_mb: int
-    plan_threads: int
+    planning: Planning
+    step_limit: timedelta  #: no step lives longer: the platform ends it
     heavy_work: threading.Lock = field(default_factory=threading.Lock)  #: held while a plan or a ledger is made
 
     @property

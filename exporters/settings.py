@@ -1,5 +1,6 @@
 """Every setting, read from the environment once. The README and `local.settings.sample.json` are checked against it."""
 
+from datetime import timedelta
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -88,6 +89,14 @@ class Settings(BaseSettings):
         ge=64,
         validation_alias="PLAN_MEMORY_MB",
         description="Memory that planning may use for data, in MB; the rest goes to disk.",
+    )
+    step_limit: timedelta = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        validation_alias="AzureFunctionsJobHost__functionTimeout",
+        description="How long a function may run, as hh:mm:ss; Azure reads it in place of `functionTimeout` in "
+        "host.json. A step that is silent for longer is taken for dead.",
     )
     plan_threads: int = Field(
         default=2, ge=1, le=16, validation_alias="PLAN_THREADS", description="Threads that planning may use."

@@ -15,12 +15,15 @@ from exporters.model.connection import Connection
 from exporters.model.export import Mapping
 from exporters.model.fields import ContactShape, TargetField, email_field
 from exporters.parts import Parts, QueueNames
+from exporters.planning.engine import DuckDbPlanning
 from exporters.providers.base import (
     Access,
     BatchLimits,
     Envelope,
     JobReport,
     JobState,
+    Member,
+    Members,
     Refusal,
     Removal,
     Suppression,
@@ -56,6 +59,7 @@ class Account:
     """What the simulated provider keeps, and what it is going to do wrong."""
 
     key: str = "good"
+    id: str | None = None  #: what tells the account from others, where it says so
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     on_list: set[str] = field(default_factory=set)  #: those of the contacts who are on the list
     suppressed: dict[str, SuppressionKind] = field(default_factory=dict)  #: by address
@@ -76,8 +80,11 @@ class Account:
     removes_by_job: bool = False  #: people leave when a job has ended, not at once
     #: Called before suppressions are answered; may raise.
     on_suppressions: Callable[[], None] = lambda: None
+    members_after: int = 0  #: as `suppressions_after`, for the people on the list
+    listings: int = 0  #: questions for the people on the list
     suppressions_after: int = 0  #: questions that are answered with "the file is being written" first
     not_before_s: float | None = None
+    polls_not_before_s: float | None = None
 
 
 class SimulatedProvider:
@@ -90,12 +97,15 @@ class SimulatedProvider:
     poll_delays_s: ClassVar[Sequence[float]] = (1.0, 10.0)
     job_deadline_s: ClassVar[float] = 3600.0
     removal_limit: ClassVar[int] = 3
+    removal_limit_by_id: ClassVar[int] = 6
+    listing_pays_from: ClassVar[int | None] = None
     suppressions_at_once: ClassVar[bool] = True
     stated_limit: ClassVar[int] = 1_000
     pace_per_minute: ClassVar[float] = 100.0
 
     #: Suppressions that one answer holds, and how long the file takes that they come in.
     SUPPRESSIONS_A_PAGE: ClassVar[int] = 2
+    MEMBERS_A_PAGE: ClassVar[int] = 5
     FILE_WAIT_S: ClassVar[float] = 5.0
 
     def __init__(self, account: Account, key: SecretStr) -> None:
@@ -105,6 +115,10 @@ class SimulatedProvider:
     @property
     def not_before_s(self) -> float | None:
         return self._account.not_before_s
+
+    @property
+    def polls_not_before_s(self) -> float | None:
+        return self._account.polls_not_before_s
 
     @staticmethod
     def canonical_list_id(list_id: str) -> str:
@@ -164,11 +178,30 @@ class SimulatedProvider:
         rows = [Suppression(email=email, kind=kind, since=None) for email, kind in account.suppressed.items()]
         return Suppressions(rows=rows[first:last], token=f"row:{last}" if last < len(rows) else None)
 
-    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
+    def account(self) -> str | None:
+        self._check_key()
+        return self._account.id
+
+    def members(self, list_id: str, token: str | None) -> Members:
         self._check_key()
         self._check_list(list_id)
         account = self._account
-        assert len(emails) == len(set(emails)) <= self.removal_limit
+        account.listings += 1
+        word, _, number = (token or "file:0").partition(":")
+        if word == "file" and int(number) < account.members_after:
+            return Members(rows=(), token=f"file:{int(number) + 1}", wait_s=self.FILE_WAIT_S)
+        first = int(number) if word == "row" else 0
+        last = first + self.MEMBERS_A_PAGE
+        rows = [Member(email=email, id=f"id-{email}") for email in sorted(account.on_list)]
+        return Members(rows=rows[first:last], token=f"row:{last}" if last < len(rows) else None)
+
+    def remove(self, list_id: str, people: Sequence[Member]) -> Removal:
+        self._check_key()
+        self._check_list(list_id)
+        account = self._account
+        emails = [person.email for person in people]
+        limit = self.removal_limit_by_id if all(person.id for person in people) else self.removal_limit
+        assert len(emails) == len(set(emails)) <= limit
         account.removals.append(list(emails))
         refused = account.on_remove(emails) or {}
         there = frozenset(emails) & account.on_list - refused.keys()
@@ -223,8 +256,8 @@ class World:
             now=self.now,
             jitter=lambda: 0.0,
             settle=timedelta(seconds=60),
-            plan_memory_mb=64,
-            plan_threads=1,
+            planning=DuckDbPlanning(memory_mb=64, threads=1),
+            step_limit=timedelta(minutes=10),
         )
         self.exporter = Exporter(self.parts)
         self.errors: list[ExporterError] = []

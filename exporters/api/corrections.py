@@ -17,7 +17,7 @@ from exporters.api.runs import accepted, find, no_export, no_run, read_key, run_
 from exporters.errors import ConfigError, ExporterError, SegmentError
 from exporters.model.export import Mapping
 from exporters.model.fields import EMAIL_FIELD, custom_name
-from exporters.model.run import Corrections, Run, Trigger
+from exporters.model.run import Corrections, Order, Run, Trigger
 from exporters.parts import Parts
 from exporters.scheduling.start import Cause, NoSuchExportError, RunActiveError, has_claimed, read_export, start_run
 from exporters.segments.correction import CleanFile, write_clean
@@ -98,7 +98,7 @@ def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Pat
     cause = Cause(
         trigger=Trigger.DEMAND,
         text=f"corrections of {run.id}: {key or digest}",
-        corrects=Corrections(run=run.id, digest=digest, fields=found.fields),
+        order=Order(corrects=Corrections(run=run.id, digest=digest, fields=found.fields)),
         renewable=key is None,
     )
     try:

@@ -31,7 +31,7 @@ from exporters.model.export import Export
 from exporters.model.names import ID_PATTERN, run_id
 from exporters.model.run import PlannedField, Run, SegmentRead, Trigger
 from exporters.parts import Parts
-from exporters.planning.suppressed import encode_answer, merge_answers
+from exporters.planning.suppressed import encode_answer
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import NoSuchExportError, read_export
 from exporters.segments.snapshots import newest_snapshot
@@ -225,7 +225,7 @@ def _check_time(parts: Parts, run: Run, within_s: float) -> None:
 def _ask(parts: Parts, run: Run, work: Path) -> tuple[Access, Envelope, Path | None]:
     """What the provider says before the plan: as for a run, and of the suppressed what can be had without a write."""
     asks = run.export.withhold and parts.facts(run.connection).suppressions_at_once
-    wait_s = lanes.wait_s(parts, run.connection.lane)
+    wait_s = lanes.wait_s(parts, run.lane)
     if wait_s > 0:
         raise ThrottledError(f"The provider wants no request on this account for {wait_s:.0f} seconds", wait_s=wait_s)
 
@@ -233,7 +233,7 @@ def _ask(parts: Parts, run: Run, work: Path) -> tuple[Access, Envelope, Path | N
         access, envelope = check(run, provider)
         return access, envelope, _suppressed(parts, run, provider, work) if asks else None
 
-    return with_provider(parts, run.connection, ask)
+    return with_provider(parts, run, ask)
 
 
 def _suppressed(parts: Parts, run: Run, provider: Provider, work: Path) -> Path | None:
@@ -256,7 +256,7 @@ def _suppressed(parts: Parts, run: Run, provider: Provider, work: Path) -> Path 
 def _merged(parts: Parts, answers: list[Path], work: Path) -> Path:
     target = work / "suppressed.parquet"
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        merge_answers(answers, target, work=Path(folder), memory_mb=parts.plan_memory_mb, threads=parts.plan_threads)
+        parts.planning.merge_suppressed(answers, target, work=Path(folder))
     return target
 
 

@@ -17,6 +17,7 @@ from exporters.model.reject import REASONS, ReasonCount
 from exporters.model.run import (
     DeliveryCounts,
     Event,
+    Order,
     PlanCounts,
     RemovalCounts,
     Run,
@@ -148,7 +149,7 @@ def start(parts: Parts, request: Request) -> Answer:
     wanted = read_body(StartBody, request)
     if isinstance(wanted, Answer):
         return wanted
-    cause = Cause(trigger=Trigger.DEMAND, text=key or uuid.uuid4().hex, full=wanted.full)
+    cause = Cause(trigger=Trigger.DEMAND, text=key or uuid.uuid4().hex, order=Order(full=wanted.full))
     try:
         run = start_run(parts, export_id, cause)
     except NoSuchExportError:
@@ -311,7 +312,7 @@ def _removal(planned: PlanCounts, counts: RemovalCounts) -> RemovalView:
 
 def _waiting_until(parts: Parts, run: Run) -> datetime | None:
     """Until when the provider wants no request on the account."""
-    until = lanes.read(parts, run.connection.lane).not_before
+    until = lanes.read(parts, run.lane).not_before
     return until if until is not None and until > parts.now() else None
 
 

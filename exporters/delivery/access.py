@@ -7,36 +7,37 @@ from pydantic import SecretStr
 
 from exporters.delivery import lanes
 from exporters.errors import AccessError, ThrottledError
-from exporters.model.connection import Connection
+from exporters.model.run import Run
 from exporters.parts import Parts
 from exporters.providers.base import Provider
 
 Answer = TypeVar("Answer")
 
 
-def with_provider(parts: Parts, connection: Connection, ask: Callable[[Provider], Answer]) -> Answer:
+def with_provider(parts: Parts, run: Run, ask: Callable[[Provider], Answer]) -> Answer:
     """What `ask` answers. When the provider refuses the key it is asked again with the vault's newest, if that differs.
 
     When the provider wants a pause, everyone on the account is held back. Raises what `ask` raises; AccessError only
     when the newest key is refused too.
     """
+    connection = run.connection
     key = parts.secrets.get(connection.secret)
     try:
-        return _ask(parts, connection, key, ask)
+        return _ask(parts, run, key, ask)
     except AccessError:
         newest = parts.secrets.get(connection.secret, fresh=True)
         if newest == key:
             raise
-        return _ask(parts, connection, newest, ask)
+        return _ask(parts, run, newest, ask)
 
 
-def _ask(parts: Parts, connection: Connection, key: SecretStr, ask: Callable[[Provider], Answer]) -> Answer:
-    provider = parts.connect(connection, key)
+def _ask(parts: Parts, run: Run, key: SecretStr, ask: Callable[[Provider], Answer]) -> Answer:
+    provider = parts.connect(run.connection, key)
     try:
         return ask(provider)
     except ThrottledError as error:
-        lanes.hold_back(parts, connection.lane, error.wait_s)
+        lanes.hold_back(parts, run.lane, error.wait_s)
         raise
     finally:
         if provider.not_before_s:
-            lanes.hold_back(parts, connection.lane, provider.not_before_s)
+            lanes.hold_back(parts, run.lane, provider.not_before_s)

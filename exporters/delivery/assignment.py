@@ -35,7 +35,7 @@ class Assignment:
     @property
     def account(self) -> str:
         """Id of the lane."""
-        return self.run.connection.lane
+        return self.run.lane
 
     @property
     def facts(self) -> type[Provider]:

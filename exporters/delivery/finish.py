@@ -7,7 +7,6 @@ the run document ends once, and the export's state takes over the ledger and fre
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from exporters import log
 from exporters.delivery import lanes, records, remove, withhold
@@ -16,8 +15,6 @@ from exporters.model.batch import Outcome
 from exporters.model.reject import ReasonCount
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, RunStatus, Step
 from exporters.parts import Parts
-from exporters.planning.ledger import merge_ledger
-from exporters.planning.rejects import write_rejects
 from exporters.scheduling.start import release
 from exporters.storage import paths
 
@@ -121,7 +118,7 @@ def _keep_what_is_known(parts: Parts, run: Run, plan: Plan) -> tuple[ReasonCount
 
 def tidy(parts: Parts, run: Run) -> None:
     """What is left to do once a run has ended: free its places, delete what was staged. Harmless when repeated."""
-    lanes.leave(parts, run.connection.lane, run.id)
+    lanes.leave(parts, run.lane, run.id)
     release(parts, run)
     delete_staged(parts, run.id)
 
@@ -216,15 +213,14 @@ def _write_files(
     if run.export.withhold and not run.correction:  # a correction knows only about the people in it
         withhold.tell(parts, run, plan, work=folder)
     verdicts = {outcome.number: outcome.tally for outcome in outcomes if outcome.number < len(plan.batches)}
-    limits: dict[str, Any] = {"work": folder, "memory_mb": parts.plan_memory_mb, "threads": parts.plan_threads}
     rejects = folder / "rejects.parquet"
-    refusals = write_rejects(
+    refusals = parts.planning.write_rejects(
         planned,
         contacts,
         verdicts,
         rejects,
         staged_lines=lambda batch: Assignment(parts=parts, run=run, plan=plan, batch=batch).staged_lines(),
-        **limits,
+        work=folder,
     )
     parts.state.upload(paths.rejects(run.export.id, run.id), rejects)
     if not with_ledger:
@@ -235,7 +231,7 @@ def _write_files(
     renewed = folder / "renewed.parquet"
     parts.state.download(paths.staged_renewed(run.id, plan.attempt), renewed)
     gone, unsure = remove.write_gone(parts, run, plan, outcomes, work=folder)
-    merge_ledger(
+    parts.planning.merge_ledger(
         previous,
         contacts,
         verdicts,
@@ -243,7 +239,7 @@ def _write_files(
         renewed=renewed,
         gone=gone,
         unsure=unsure,
-        **limits,
+        work=folder,
     )
     parts.state.upload(paths.ledger(run.export.id, run.id), folder / "ledger.parquet")
     return refusals

@@ -42,12 +42,12 @@ def join(parts: Parts, run: Run, *, batches: int, size: int) -> None:
         waiter = Waiter(export=run.export.id, run=run.id, trigger=run.trigger, next_batch=first, batches=batches)
         return lane.model_copy(update={"size": size, "waiting": (*lane.waiting, waiter)})
 
-    _dispatch(parts, run.connection.lane, change)
+    _dispatch(parts, run.lane, change)
 
 
 def knows(parts: Parts, run: Run) -> bool:
     """Whether a run has a slot of its lane, or waits for one."""
-    return _knows(read(parts, run.connection.lane), run)
+    return _knows(read(parts, run.lane), run)
 
 
 def _knows(lane: Lane, run: Run) -> bool:
@@ -61,7 +61,7 @@ def leave_slot(parts: Parts, run: Run, batch: int) -> None:
         kept = tuple(slot for slot in lane.slots if (slot.run, slot.batch) != (run.id, batch))
         return lane.model_copy(update={"slots": kept})
 
-    _dispatch(parts, run.connection.lane, change)
+    _dispatch(parts, run.lane, change)
 
 
 def leave(parts: Parts, account: str, run_id: str) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from exporters import log
-from exporters.delivery import hold, lanes, records, remove, withhold
+from exporters.delivery import hold, inquiry, lanes, records, remove, withhold
 from exporters.delivery.finish import fail_run, finish_run
 from exporters.delivery.pace import PLANNED
 from exporters.delivery.prepare import look_ahead, prepare
@@ -18,7 +18,6 @@ from exporters.errors import ConfigError, NotCompleteError, SegmentError, Thrott
 from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
-from exporters.storage import paths
 
 #: How long a run waits for a snapshot that is being written, or for a provider that does not answer, before it fails.
 #: Pauses that the provider wants do not count.
@@ -92,11 +91,11 @@ def _plan(parts: Parts, run: Run) -> Run | None:
 
 def _ask_whom_to_withhold(parts: Parts, run: Run) -> bool:
     """Whether the provider has told whom it has suppressed; if not, the run comes back for the next questions."""
-    folder = paths.suppressed(run.id)
-    if not withhold.has_begun(parts, folder):
+    question = withhold.inquiry(run)
+    if not inquiry.has_begun(parts, question):
         look_ahead(parts, run)
     _note(parts, run, f"asking {parts.facts(run.connection).title} whom it has suppressed")
-    wait_s = withhold.collect(parts, run.connection, folder)
+    wait_s = inquiry.collect(parts, run, question)
     if wait_s is not None:
         _come_back(parts, run, wait_s)
     return wait_s is None
@@ -104,7 +103,7 @@ def _ask_whom_to_withhold(parts: Parts, run: Run) -> bool:
 
 def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
     """What a step towards the plan answers; None when the run has failed, or comes back to try it again."""
-    wait_s = lanes.wait_s(parts, run.connection.lane)
+    wait_s = lanes.wait_s(parts, run.lane)
     if wait_s > 0:
         _pause(parts, run, wait_s)
         return None

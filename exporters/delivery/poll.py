@@ -20,8 +20,9 @@ from exporters.model.messages import PollMessage
 from exporters.parts import Parts
 from exporters.providers.base import JobReport, JobState
 
-#: A message that comes this long after the next question was due is not a double but the redelivery after a crash.
-OVERDUE = timedelta(minutes=2)
+#: A message that comes this long after the next question was due is not a double but the redelivery after a crash; as
+#: a share of the time that the platform lets a step live.
+OVERDUE = 0.2
 #: How long a job is asked for with a key that the provider refuses, before its rows are given up as unknown.
 ACCESS_PATIENCE = timedelta(minutes=15)
 
@@ -36,7 +37,8 @@ def poll_batch(parts: Parts, message: PollMessage) -> None:
     if job is None:
         _carry_on(batch, held.value)
         return
-    if message.poll < job.polls and parts.now() < job.asked + timedelta(seconds=job.next_s) + OVERDUE:
+    due = job.asked + timedelta(seconds=job.next_s)
+    if message.poll < job.polls and parts.now() < due + OVERDUE * parts.step_limit:
         return
     wait_s = lanes.wait_s(parts, batch.account)
     if wait_s > 0:
@@ -69,7 +71,7 @@ def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
     next_s, give_up = job.next_s, job.submitted + timedelta(seconds=batch.facts.job_deadline_s)
     report = JobReport(state=JobState.PENDING)
     try:
-        report = with_provider(batch.parts, batch.run.connection, lambda provider: provider.poll(job.id))
+        report = with_provider(batch.parts, batch.run, lambda provider: provider.poll(job.id))
     except ThrottledError as error:
         next_s = error.wait_s
     except TransientError as error:  # the job goes on without us

@@ -22,7 +22,7 @@ from exporters.model.names import RunId
 from exporters.model.run import ExportState, Plan, PlannedField, Run
 from exporters.parts import Parts
 from exporters.planning.brakes import Evidence, find_brakes
-from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
+from exporters.planning.plan import PlanInputs, Planned, Stage
 from exporters.planning.values import rules
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import read_export
@@ -55,7 +55,7 @@ def prepare(parts: Parts, run: Run) -> Plan:
     """
     attempt = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
-        access, envelope = with_provider(parts, run.connection, lambda provider: check(run, provider))
+        access, envelope = with_provider(parts, run, lambda provider: check(run, provider))
         with Uploads(parts.state, lambda number: paths.staged_batch(run.id, attempt, number)) as uploads:
             made = draft(
                 parts,
@@ -94,7 +94,7 @@ def _suppressed(parts: Parts, run: Run, work: Path) -> Path | None:
     if not run.export.withhold:
         return None
     file = work / "suppressed.parquet"
-    withhold.fetch(parts, paths.suppressed(run.id), file)
+    withhold.fetch(parts, run, file)
     return file
 
 
@@ -103,7 +103,7 @@ def look_ahead(parts: Parts, run: Run) -> None:
 
     Raises as `prepare`.
     """
-    with_provider(parts, run.connection, lambda provider: check(run, provider))
+    with_provider(parts, run, lambda provider: check(run, provider))
     if run.export.mode is Mode.MIRROR:
         _check_only_filler(parts, run)
     if run.corrects is None:
@@ -155,7 +155,7 @@ def draft(
     )
     folder = work / "plan"
     folder.mkdir()
-    planned = make_plan(inputs, work=folder, stage=stage, memory_mb=parts.plan_memory_mb, threads=parts.plan_threads)
+    planned = parts.planning.make_plan(inputs, work=folder, stage=stage)
     evidence = Evidence(
         segments=planned.segments,
         counts=planned.counts,

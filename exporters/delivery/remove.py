@@ -17,7 +17,6 @@ from exporters.delivery.pace import REMOVING
 from exporters.model.batch import Outcome, RowRange, Tally
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, Step
 from exporters.parts import Parts
-from exporters.planning import leavers
 from exporters.providers.base import Removal
 from exporters.storage import paths
 
@@ -108,15 +107,13 @@ def write_gone(
     file, gone, unsure = work / "leavers.parquet", work / "gone.parquet", work / "unsure.parquet"
     parts.state.download(paths.staged_leavers(run.id, plan.attempt), file)
     first = len(plan.batches)
-    leavers.write_gone(
+    parts.planning.write_gone(
         file,
         run.removals[0],
         {outcome.number - first: outcome.tally for outcome in outcomes if outcome.number >= first},
         gone=gone,
         unsure=unsure,
         work=work,
-        memory_mb=parts.plan_memory_mb,
-        threads=parts.plan_threads,
     )
     return gone, unsure
 
@@ -156,9 +153,7 @@ def _stage(parts: Parts, run: Run, plan: Plan, size: int) -> None:
     with tempfile.TemporaryDirectory(prefix="remove-") as folder:
         file = Path(folder) / "leavers.parquet"
         parts.state.download(paths.staged_leavers(run.id, plan.attempt), file)
-        batches = leavers.read_batches(
-            file, size, work=Path(folder), memory_mb=parts.plan_memory_mb, threads=parts.plan_threads
-        )
+        batches = parts.planning.read_leavers(file, size, work=Path(folder))
         for number, emails in enumerate(batches, start=len(plan.batches)):
             lines = b"".join(json.dumps({"email": email}).encode() + b"\n" for email in emails)
             parts.state.put(paths.staged_batch(run.id, plan.attempt, number), lines)

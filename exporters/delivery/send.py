@@ -20,14 +20,14 @@ from exporters.errors import ConfigError, RefusedError, StorageConflictError, Th
 from exporters.model.batch import BatchProgress, Claim, ImportJob, RowRange, Tally
 from exporters.model.messages import BatchMessage
 from exporters.parts import Parts
-from exporters.providers.base import Provider
+from exporters.providers.base import Member, Provider
 from exporters.storage.documents import Versioned
 
-#: How long a step may work on a batch before another one may take it for dead: longer than `functionTimeout` in
-#: host.json lets a step live.
-CLAIM = timedelta(minutes=11)
-#: How long a step begins further removals: what it began last may then take the rest of `functionTimeout`.
-REMOVE_FOR = timedelta(minutes=3)
+#: How long a step may work on a batch before another one may take it for dead, as a multiple of the time that the
+#: platform lets a step live.
+CLAIM = 1.1
+#: How long a step begins further removals, as a share of that time: what it began last may take the rest.
+REMOVE_FOR = 0.3
 #: Requests that a batch may need until the rest of it is refused: enough to find one bad row of 30,000 by halves twice.
 MAX_REQUESTS = 64
 #: Tries in a row that failed and may pass; with the delays below they cover about two hours.
@@ -58,7 +58,7 @@ def _leave_lane(parts: Parts, message: BatchMessage) -> None:
     """A run that has ended, and got a slot all the same because the lane heard of it too late, gives it back."""
     run = records.read_run(parts, message.export, message.run)
     if run is not None and run.status.ended:
-        lanes.leave(parts, run.connection.lane, run.id)
+        lanes.leave(parts, run.lane, run.id)
 
 
 def _make_request(batch: Assignment, held: Held) -> Held | None:
@@ -73,9 +73,7 @@ def _make_request(batch: Assignment, held: Held) -> Held | None:
     contacts = [lines[row] for row in verdicts.rows_of(request)]
     ask = _remove if batch.removes else _submit
     try:
-        answered = with_provider(
-            batch.parts, batch.run.connection, lambda provider: ask(batch, held, provider, contacts)
-        )
+        answered = with_provider(batch.parts, batch.run, lambda provider: ask(batch, held, provider, contacts))
     except RefusedError as error:
         _narrow(batch, held, error)
     except ThrottledError as error:
@@ -105,9 +103,10 @@ def _submit(batch: Assignment, held: Held, provider: Provider, contacts: list[by
 
 
 def _remove(batch: Assignment, held: Held, provider: Provider, people: list[bytes]) -> Answered:
-    emails = [str(json.loads(person)["email"]) for person in people]
-    removal = provider.remove(batch.run.export.list_id, emails)
-    tally, rows = remove.judge(removal, verdicts.rows_of(held.value.pending[0]), emails)
+    leavers = [Member(**json.loads(person)) for person in people]
+    removal = provider.remove(batch.run.export.list_id, leavers)
+    rows_asked = verdicts.rows_of(held.value.pending[0])
+    tally, rows = remove.judge(removal, rows_asked, [leaver.email for leaver in leavers])
     return Answered(tally=tally, job=removal.job, rows=rows)
 
 
@@ -138,7 +137,7 @@ def _take(batch: Assignment) -> Held | None:
     if wait_s > 0:
         batch.send_later(wait_s)
         return None
-    claimed = progress.model_copy(update={"claim": Claim(until=now + CLAIM)})
+    claimed = progress.model_copy(update={"claim": Claim(since=now, until=now + CLAIM * batch.parts.step_limit)})
     try:
         return batch.save(claimed, None if held is None else held.etag)
     except StorageConflictError:  # another message was faster and has the batch
@@ -172,7 +171,7 @@ def _go_on(batch: Assignment, held: Held, progress: BatchProgress) -> Held | Non
         conclude(batch, progress)
         return None
     claim, wait_s = held.value.claim, lanes.wait_s(batch.parts, batch.account)
-    if claim is not None and wait_s == 0 and batch.parts.now() < claim.until - CLAIM + REMOVE_FOR:
+    if claim is not None and wait_s == 0 and batch.parts.now() < claim.since + REMOVE_FOR * batch.parts.step_limit:
         return batch.save(progress.model_copy(update={"claim": claim}), held.etag)
     batch.save(progress, held.etag)
     batch.send_later(wait_s)

@@ -10,7 +10,6 @@ from exporters import log
 from exporters.delivery import hold, lanes, records
 from exporters.delivery.assignment import Assignment
 from exporters.errors import ConfigError
-from exporters.model.connection import Connection
 from exporters.model.lane import Slot
 from exporters.model.messages import BatchMessage, RunMessage
 from exporters.model.run import ExportState, Run, RunStatus
@@ -18,9 +17,10 @@ from exporters.parts import Parts
 from exporters.scheduling.start import ensure_started, read_export
 from exporters.storage import paths
 
-#: How long a step may be silent before it is taken for dead. A message that was received by a process that died
-#: comes back after ten minutes: https://github.com/Azure/azure-functions-host/issues/10461
-SILENCE = timedelta(minutes=15)
+#: How long a step may be silent before it is taken for dead, as a multiple of the time that the platform lets it live:
+#: a quarter of an hour where that is ten minutes. By then a message that was received by a process that died has come
+#: back: https://github.com/Azure/azure-functions-host/issues/10461
+SILENCE = 1.5
 
 
 def watch(parts: Parts) -> None:
@@ -55,22 +55,22 @@ def _look(parts: Parts, run: Run) -> None:
     if run.status is RunStatus.HELD:
         hold.expire(parts, run)
         return
-    if lanes.wait_s(parts, run.connection.lane) > 0 and not run.status.ended:
+    if lanes.wait_s(parts, run.lane) > 0 and not run.status.ended:
         return  # the provider wants a pause: everything about the run waits in hidden messages
-    silent = parts.now() - run.updated > SILENCE
+    silent = parts.now() - run.updated > SILENCE * parts.step_limit
     ended = run.plan is not None and records.all_ended(parts, run, run.plan)
     if run.status.ended or (silent and (run.plan is None or ended)):
         _move_on(parts, run)
     elif run.plan is not None and silent:
-        _look_at_lane(parts, run, run.connection)
+        _look_at_lane(parts, run)
 
 
-def _look_at_lane(parts: Parts, run: Run, connection: Connection) -> None:
+def _look_at_lane(parts: Parts, run: Run) -> None:
     """Send again what works on the run's slots; have the run taken in again when the lane has lost it."""
-    lane = lanes.read(parts, connection.lane)
+    lane = lanes.read(parts, run.lane)
     slots = [slot for slot in lane.slots if slot.run == run.id]
     for slot in slots:
-        if parts.now() - slot.since > SILENCE and _stands_still(parts, slot):
+        if parts.now() - slot.since > SILENCE * parts.step_limit and _stands_still(parts, slot):
             log.step("watch", "sent again", level=logging.WARNING, run_id=run.id, batch=slot.batch)
             lanes.send_message(parts, slot)
     if not slots and run.id not in {waiter.run for waiter in lane.waiting}:
@@ -96,4 +96,4 @@ def _stands_still(parts: Parts, slot: Slot) -> bool:
         due = progress.claim.until
     else:
         due = progress.not_before or slot.since
-    return parts.now() > due + SILENCE
+    return parts.now() > due + SILENCE * parts.step_limit

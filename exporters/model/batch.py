@@ -29,6 +29,7 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    since: AwareDatetime
     until: AwareDatetime
 
 

@@ -175,7 +175,21 @@ class Corrections(BaseModel):
     fields: tuple[str, ...]  #: fields that it has a column for, the address included
 
 
-class Run(BaseModel):
+class Order(BaseModel):
+    """What a run is to do; nothing of it: send what is new and changed in the segments."""
+
+    model_config = ConfigDict(frozen=True)
+
+    full: bool = False  #: send everyone, whatever the ledger says
+    corrects: Corrections | None = None  #: sends only the people of this file
+    retries: RunId | None = None  #: sends what this run did not deliver
+    #: Writes nothing at the provider: compares the ledger with the people who are on the list.
+    reconciles: bool = False
+    repairs: RunId | None = None  #: sends again whom this reconciliation missed on the list
+    goes_back_to: RunId | None = None  #: brings the list back to the people of this run's ledger
+
+
+class Run(Order):
     """The run document. `export` and `connection` are copies as they were at the start: later edits do not reach it."""
 
     model_config = ConfigDict(frozen=True)
@@ -189,10 +203,10 @@ class Run(BaseModel):
     created: AwareDatetime
     updated: AwareDatetime
     finished: AwareDatetime | None = None
-    full: bool = False  #: send everyone, whatever the ledger says
-    corrects: Corrections | None = None  #: sends only the people of this file
+    account: Id | None = None  #: the lane that its account's requests go through; None until access was checked
     troubled_since: AwareDatetime | None = None  #: since when each try to plan it has failed with what may pass
     approved: AwareDatetime | None = None  #: when somebody let a held run go on
+    canceled: AwareDatetime | None = None  #: when somebody wanted it to end; jobs that were accepted are still followed
     plan: Plan | None = None
     result: DeliveryCounts | None = None
     #: People of each batch of removals; their numbers go on after the plan's. Empty: nobody is removed, or not yet.
@@ -215,6 +229,11 @@ class Run(BaseModel):
         return (*(() if self.plan is None else self.plan.batches), *self.removals)
 
     @property
+    def lane(self) -> str:
+        """Id of the lane that its requests go through."""
+        return self.account or self.connection.lane
+
+    @property
     def correction(self) -> bool:
         """Whether the run sends the people of a corrected rejects file instead of its segments."""
         return self.corrects is not None
@@ -235,7 +254,7 @@ class Run(BaseModel):
         return self.model_copy(update={"updated": at, "timeline": timeline, **changes})
 
 
-class Active(BaseModel):
+class Active(Order):
     """The run that an export has at work; enough to create its document again if the start died half-way."""
 
     model_config = ConfigDict(frozen=True)
@@ -243,8 +262,6 @@ class Active(BaseModel):
     run: RunId
     trigger: Trigger
     since: AwareDatetime
-    full: bool = False
-    corrects: Corrections | None = None
 
 
 class LastRead(BaseModel):

@@ -98,6 +98,23 @@ class Suppressions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Somebody who is on a list."""
+
+    email: str  #: in lower case
+    id: str = ""  #: of the contact at the provider, where removals by it are cheaper than by address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """What one question for the people on a list brought."""
+
+    rows: Sequence[Member]
+    token: str | None  #: as `Suppressions.token`
+    wait_s: float = 0.0  #: as `Suppressions.wait_s`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """What became of the addresses that were to leave a list. Each of them is in exactly one of the four."""
 
@@ -119,7 +136,10 @@ class Provider(Protocol):
         Sequence[float]
     ]  #: wait before the first, second, … question for a job; the last one repeats
     job_deadline_s: ClassVar[float]  #: a job that has not ended by then leaves its contacts unknown
-    removal_limit: ClassVar[int]  #: addresses that one removal may name
+    removal_limit: ClassVar[int]  #: people that one removal may name by their addresses
+    removal_limit_by_id: ClassVar[int]  #: the same where the ids of all of them are known
+    #: Leavers from which on it takes fewer requests to read the whole list for their ids first; None: never.
+    listing_pays_from: ClassVar[int | None]
     #: Suppressions can be read as they are; False: the first question for them starts a job that writes a file.
     suppressions_at_once: ClassVar[bool]
     stated_limit: ClassVar[int]  #: profiles in one export that the connector replaced by this app is stated to carry
@@ -131,6 +151,10 @@ class Provider(Protocol):
 
         Read it after each call, failed ones included: an answer that used up the limit is a good answer.
         """
+
+    @property
+    def polls_not_before_s(self) -> float | None:
+        """The same for `poll` alone, where jobs are asked for under a limit of their own."""
 
     @staticmethod
     def canonical_list_id(list_id: str) -> str:
@@ -164,9 +188,23 @@ class Provider(Protocol):
         Raises AccessError when the key may not read them, ConfigError, ThrottledError or TransientError.
         """
 
-    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
-        """Take people off a list: 1 to `removal_limit` addresses, each once and in lower case. Nobody is deleted.
+    def account(self) -> str | None:
+        """What tells this account from all others, whichever key is used; None where the key may not ask for it.
 
-        Safe to repeat: who has left already is `absent`. Raises AccessError, ConfigError for an unknown list,
-        ThrottledError, or TransientError when it is not known what was done.
+        Not for people's eyes: it may be an address. Raises AccessError when the key is refused altogether,
+        ThrottledError or TransientError.
+        """
+
+    def members(self, list_id: str, token: str | None) -> Members:
+        """Who is on a list: the first part of them for None, else what follows the part with `token`.
+
+        As `suppressions` in all else. Raises ConfigError also for an unknown list.
+        """
+
+    def remove(self, list_id: str, people: Sequence[Member]) -> Removal:
+        """Take people off a list, each named once: 1 to `removal_limit`, or `removal_limit_by_id` if all have an id.
+
+        Nobody is deleted. The answer names them by address. Safe to repeat: who has left already is `absent`. Raises
+        AccessError, ConfigError for an unknown list, ThrottledError, or TransientError when it is not known what was
+        done.
         """

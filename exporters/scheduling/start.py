@@ -7,9 +7,9 @@ that state, so a start that died after the write is completed by whoever looks n
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporters import log
 from exporters.errors import ConfigError
@@ -17,7 +17,7 @@ from exporters.model.connection import Connection
 from exporters.model.export import Export
 from exporters.model.messages import RunMessage
 from exporters.model.names import run_id
-from exporters.model.run import Active, Corrections, Event, ExportState, LastRead, Run, RunStatus, Trigger
+from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Trigger
 from exporters.parts import Parts
 from exporters.scheduling.due import due_occurrence
 from exporters.storage import paths
@@ -53,8 +53,7 @@ class Cause:
     trigger: Trigger
     text: str  #: the occurrence, or the Idempotency-Key, or something unique
     occurrence: datetime | None = None
-    full: bool = False
-    corrects: Corrections | None = None
+    order: Order = field(default_factory=Order)
     #: Starts another run once the one that it started is `FRUITLESS`, or is no longer kept.
     renewable: bool = False
 
@@ -123,8 +122,7 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
         trigger=active.trigger,
         created=active.since,
         updated=active.since,
-        full=active.full,
-        corrects=active.corrects,
+        **order_of(active),
         timeline=(Event(at=active.since, text=_started(active)),),
     )
     if parts.documents.create(path, run):
@@ -135,6 +133,11 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
         message = RunMessage(export=export.id, run=run.id)
         parts.queues.send(parts.queue_names.plan, message.model_dump_json())
     return run
+
+
+def order_of(order: Order) -> dict[str, Any]:
+    """What a run is to do, to make another document of it."""
+    return {name: getattr(order, name) for name in Order.model_fields}
 
 
 def _started(active: Active) -> str:
@@ -194,8 +197,7 @@ def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[s
         run=run_id(export_id, cause.occurrence or now, _id_text(cause, spent)),
         trigger=cause.trigger,
         since=now,
-        full=cause.full,
-        corrects=cause.corrects,
+        **order_of(cause.order),
     )
 
     def claim(state: ExportState) -> ExportState:
@@ -235,7 +237,7 @@ def _spent(parts: Parts, export_id: str, cause: Cause) -> str | None:
 
 def _id_text(cause: Cause, spent: str | None) -> str:
     """What makes the id of a cause's run its own, even where clocks show the same time."""
-    file = None if cause.corrects is None else cause.corrects.digest
+    file = None if cause.order.corrects is None else cause.order.corrects.digest
     return "\n".join(part for part in (cause.text, spent, file) if part is not None)
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from exporters.delivery import withhold
+from exporters.delivery import inquiry, records, withhold
 from exporters.errors import AccessError, ConfigError, ThrottledError, TransientError
 from exporters.exporter import Exporter
-from exporters.model.connection import Connection
 from exporters.model.messages import RunMessage
 from exporters.planning.suppressed import encode_answer, merge_answers, write_withheld
 from exporters.providers.base import Access, Suppression, SuppressionKind, Suppressions
@@ -382,10 +381,11 @@ def test_a_provider_that_repeats_its_answer_fails_the_run_with_the_remedy(world)
 def test_questions_come_to_an_end_when_the_answers_do_not(world, waits):
     world.account.suppressions_after = waits
     world.account.suppressed |= {f"s{number}@example.com": SuppressionKind.BOUNCED for number in range(20)}
-    connection = Connection.model_validate_json(world.state.get(paths.connection("main")).data)
+    run_id = world.run_id(world.start())
+    run = records.read_run(world.parts, "newsletter", run_id)
 
     def collect():
-        while (wait_s := withhold.collect(world.parts, connection, "answers/", max_answers=5)) is not None:
+        while (wait_s := inquiry.collect(world.parts, run, withhold.inquiry(run), max_parts=5)) is not None:
             world.pass_time(seconds=wait_s)
 
     with pytest.raises(ConfigError, match=r"no end to it after 5 answers: switch withhold off in the export"):

@@ -1,0 +1,145 @@
+"""What delivery asks of planning: plans, and the files that a run leaves behind. DuckDB does it.
+
+The one place where delivery meets planning, so that a simulation of hundred thousand runs can bring an engine in plain
+Python. Both are held to the same tests (`tests/conformance/planning`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from exporters.model.batch import Tally
+from exporters.model.reject import ReasonCount
+from exporters.planning import leavers, ledger, rejects, suppressed
+from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
+from exporters.planning.rejects import StagedLines
+
+
+class Planning(Protocol):
+    """Pure functions from local files to local files. `work` is a folder that the caller removes as a whole."""
+
+    def make_plan(self, inputs: PlanInputs, *, work: Path, stage: Stage) -> Planned:
+        """As `planning.plan.make_plan`."""
+
+    def write_rejects(
+        self,
+        planned: Path,
+        contacts: Path,
+        verdicts: Mapping[int, Tally],
+        target: Path,
+        *,
+        staged_lines: StagedLines,
+        work: Path,
+    ) -> tuple[ReasonCount, ...]:
+        """As `planning.rejects.write_rejects`."""
+
+    def merge_ledger(
+        self,
+        previous: Path | None,
+        contacts: Path,
+        verdicts: Mapping[int, Tally],
+        target: Path,
+        *,
+        renewed: Path | None = None,
+        gone: Path | None = None,
+        unsure: Path | None = None,
+        work: Path,
+    ) -> None:
+        """As `planning.ledger.merge_ledger`."""
+
+    def read_leavers(self, file: Path, size: int, *, work: Path) -> Iterator[list[str]]:
+        """As `planning.leavers.read_batches`."""
+
+    def write_gone(
+        self, file: Path, size: int, verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
+    ) -> None:
+        """As `planning.leavers.write_gone`."""
+
+    def merge_suppressed(self, answers: Iterable[Path], target: Path, *, work: Path) -> None:
+        """As `planning.suppressed.merge_answers`."""
+
+    def write_withheld(self, withheld: Path, target: Path, *, run_id: str, work: Path) -> None:
+        """As `planning.suppressed.write_withheld`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuckDbPlanning:
+    """Planning with DuckDB."""
+
+    memory_mb: int  #: for data; the rest goes to disk
+    threads: int
+
+    def make_plan(self, inputs: PlanInputs, *, work: Path, stage: Stage) -> Planned:
+        return make_plan(inputs, work=work, stage=stage, memory_mb=self.memory_mb, threads=self.threads)
+
+    def write_rejects(
+        self,
+        planned: Path,
+        contacts: Path,
+        verdicts: Mapping[int, Tally],
+        target: Path,
+        *,
+        staged_lines: StagedLines,
+        work: Path,
+    ) -> tuple[ReasonCount, ...]:
+        return rejects.write_rejects(
+            planned,
+            contacts,
+            verdicts,
+            target,
+            staged_lines=staged_lines,
+            work=work,
+            memory_mb=self.memory_mb,
+            threads=self.threads,
+        )
+
+    def merge_ledger(
+        self,
+        previous: Path | None,
+        contacts: Path,
+        verdicts: Mapping[int, Tally],
+        target: Path,
+        *,
+        renewed: Path | None = None,
+        gone: Path | None = None,
+        unsure: Path | None = None,
+        work: Path,
+    ) -> None:
+        ledger.merge_ledger(
+            previous,
+            contacts,
+            verdicts,
+            target,
+            renewed=renewed,
+            gone=gone,
+            unsure=unsure,
+            work=work,
+            memory_mb=self.memory_mb,
+            threads=self.threads,
+        )
+
+    def read_leavers(self, file: Path, size: int, *, work: Path) -> Iterator[list[str]]:
+        return leavers.read_batches(file, size, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def write_gone(
+        self, file: Path, size: int, verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
+    ) -> None:
+        leavers.write_gone(
+            file,
+            size,
+            verdicts,
+            gone=gone,
+            unsure=unsure,
+            work=work,
+            memory_mb=self.memory_mb,
+            threads=self.threads,
+        )
+
+    def merge_suppressed(self, answers: Iterable[Path], target: Path, *, work: Path) -> None:
+        suppressed.merge_answers(answers, target, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def write_withheld(self, withheld: Path, target: Path, *, run_id: str, work: Path) -> None:
+        suppressed.write_withheld(
+            withheld, target, run_id=run_id, work=work, memory_mb=self.memory_mb, threads=self.threads
+        )
