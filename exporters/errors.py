@@ -5,6 +5,7 @@ A bad row is a reject, an ordinary value. An exception means that the step canno
     ExporterError
     ├── ConfigError         an operator must change a setting          the run fails and says what to change
     │   └── AccessError     the provider refuses the key (401, 403)    the key is read once more, then as above
+    │       └── ForbiddenError  it may pass (403): in the middle of a run it is tried again for some minutes first
     ├── SegmentError        the files cannot be exported as they are   the run fails; names file, line and column
     │   └── NotCompleteError   the snapshot is still being written     the run waits for it, an hour at most
     ├── RefusedError        the provider would refuse it again         the batch is narrowed or refused; the run goes on
@@ -27,6 +28,10 @@ class ConfigError(ExporterError):
 
 class AccessError(ConfigError):
     """The provider refuses the key, or the key lacks a right."""
+
+
+class ForbiddenError(AccessError):
+    """The provider knows the key and forbids the request: the key lacks a right, or the account is blocked for now."""
 
 
 class SegmentError(ExporterError):

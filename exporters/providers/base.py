@@ -177,6 +177,12 @@ class Provider(Protocol):
         AccessError, ConfigError, ThrottledError, or TransientError when it is not known whether the import was started.
         """
 
+    def import_runs(self) -> bool:
+        """Whether an import is at work on the account, whoever started it. Raises as `poll`.
+
+        Asked where only one may be, before a request is made that may have been carried out already.
+        """
+
     def poll(self, job_id: str) -> JobReport:
         """Ask where a job is, and read its error report once it has ended. Raises as `submit`, but for RefusedError."""
 

@@ -11,16 +11,18 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote
 
 from pydantic import AliasChoices, AliasPath, Field, SecretStr
 
-from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, TransientError
+from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError
 from exporters.model.connection import Connection
 from exporters.model.export import Mapping as FieldMapping
 from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField, custom_name, email_field
 from exporters.model.source import Source
+from exporters.providers import people as people_files
 from exporters.providers import reports, wording
 from exporters.providers.base import (
     Access,
@@ -28,6 +30,8 @@ from exporters.providers.base import (
     Envelope,
     JobReport,
     JobState,
+    Member,
+    Members,
     Refusal,
     Removal,
     Suppression,
@@ -50,6 +54,7 @@ from exporters.providers.states import job_state, unknown_job
 BASE_URL = "https://api.brevo.com"
 HOSTS = ("api.brevo.com",)
 
+#: The words of brevo-python 5.1.0; `CANCELED` for imports, and for files that are not written any more.
 #: https://developers.brevo.com/reference/getprocess
 JOB_STATES: Mapping[str, JobState] = {
     "queued": JobState.PENDING,
@@ -59,6 +64,9 @@ JOB_STATES: Mapping[str, JobState] = {
     "failed": JobState.FAILED,
     "cancelled": JobState.FAILED,
 }
+#: No page tells who cancels a process, and whether it may have done a part of its work by then: whoever was in a
+#: cancelled import has no verdict.
+CANCELED = "cancelled"
 
 #: Our field -> the attribute it goes to unless the connection names another. Only the first two and SMS are in every
 #: account, the names in the account's language; the others are what Brevo's own samples call them.
@@ -104,6 +112,8 @@ REPORTS: Mapping[str, str] = {
     "duplicate_whatsapp_id": "the WhatsApp number belongs to another contact",
     "duplicate_landline_number_id": "the landline number belongs to another contact",
 }
+#: Longest time for all files of one import: each may take two minutes, and there are seven.
+REPORTS_TIMEOUT_S = 180.0
 
 IP_REMEDY = (
     "it does not know the IP address that this app calls from; authorise the app's outbound IP in Brevo's security "
@@ -118,6 +128,7 @@ REMEDIES: Mapping[int, str] = {
 #: Wordings of the 401 for an address that is not authorised. https://developers.brevo.com/docs/ip-security
 _UNKNOWN_IP = re.compile(r"unrecogni[sz]ed ip|authori[sz]ed_ips|ip not authori[sz]ed|not verified", re.IGNORECASE)
 
+IMPORT = "IMPORTUSER"  #: name of the processes that import; https://developers.brevo.com/reference/getprocess
 #: Processes that one question can list. https://developers.brevo.com/reference/getprocesses
 PROCESSES_LISTED = 50
 #: Questions for processes count against a limit of 100 an hour; the last ones are spread over the time that is left.
@@ -125,15 +136,18 @@ PROCESSES_LISTED = 50
 PROCESS_QUESTIONS_RESERVED = 20
 MAX_WAIT_S = 3600.0  # the longest window of that page
 
-#: Everyone whom the account has blocklisted, on whatever list: a time may stand in the place of a list, and no contact
-#: was made before this one. https://developers.brevo.com/changelog/2026/10/14
-BLOCKLIST_FILTER: Mapping[str, str] = {"actionForContacts": "unsubscribed", "createdSince": "2000-01-01T00:00:00.000Z"}
-#: Ours: questions for the file of the blocklist before we give up; with the waits of `poll_delays_s` half an hour.
-BLOCKLIST_QUESTIONS = 30
+#: Ours: questions for a file of people before we give up; with the waits of `poll_delays_s` half an hour.
+FILE_QUESTIONS = 30
+#: Ends the addresses that Brevo makes up for contacts with a telephone number only.
+#: https://github.com/rudderlabs/rudder-transformer/blob/c98d160/src/v0/destinations/sendinblue/util.js
+MADE_UP_DOMAIN = "@mailin-sms.com"
 
 #: Of a 400 to a removal that found nobody to remove. For adding it reads "Contact already in list and/or does not
 #: exist", https://github.com/sendinblue/APIv3-php-library/issues/47; no document gives the words for removing.
 _NOBODY_THERE = re.compile(r"\bcontacts?\b(?! list).*\b(already|not exist|not in)\b", re.IGNORECASE)
+
+#: Of a 400 that is about the list and not about what is in the request.
+_ABOUT_THE_LIST = re.compile(r"\blist", re.IGNORECASE)
 
 _HREF = re.compile(r"""href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 
@@ -165,6 +179,7 @@ class _Info(AnswerModel):
 
 class _Process(AnswerModel):
     id: int
+    name: str = ""
     status: str
     info: _Info | None = None
     error: object = None
@@ -177,6 +192,11 @@ class _Processes(AnswerModel):
 
 class _Contacts(AnswerModel):
     count: int
+
+
+class _Account(AnswerModel):
+    organization_id: str | None = None  # in newer answers only
+    email: str
 
 
 class _Moved(AnswerModel):
@@ -193,6 +213,26 @@ class _Refused(AnswerModel):
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """A file of people that Brevo writes on demand."""
+
+    of: str  #: "the blocklist"
+    filter: Mapping[str, object]  #: who is in it
+    instead: str  #: what to do where Brevo does not write it
+    too_large: str  #: what to do where it is longer than what is read
+
+
+#: Everyone whom the account has blocklisted, on whatever list: a time may stand in the place of a list, and no contact
+#: was made before this one. https://developers.brevo.com/changelog/2026/10/14
+BLOCKLIST = _File(
+    of="the blocklist",
+    filter={"actionForContacts": "unsubscribed", "createdSince": "2000-01-01T00:00:00.000Z"},
+    instead="switch withhold off in the export",
+    too_large="switch withhold off in the export. Brevo mails nobody on its blocklist all the same",
+)
+
+
 class Brevo:
     """One Brevo account."""
 
@@ -205,13 +245,17 @@ class Brevo:
     #: Parallel imports get stuck.
     #: https://help.brevo.com/hc/de/articles/32331116133522-FAQs-What-are-the-best-practices-for-importing-contacts
     jobs_in_flight: ClassVar[int] = 1
-    #: Quick questions for small imports, then one a minute: with one import at a time, inside the 100 an hour. When
-    #: they run low, `not_before_s` slows down. https://developers.brevo.com/docs/api-limits
-    poll_delays_s: ClassVar[Sequence[float]] = (2.0, 5.0, 15.0, 60.0)
+    #: After 1, 3, 8 and 23 seconds, then once a minute: somebody who waits loses no more than the import took, and an
+    #: import of an hour takes some 60 questions. A million profiles are 21 imports of 8 MB: 21 questions where each is
+    #: done within a second, 84 where each takes 20; 100 an hour are allowed. When they run low they are spread over the
+    #: rest of the hour. https://developers.brevo.com/docs/api-limits
+    poll_delays_s: ClassVar[Sequence[float]] = (1.0, 2.0, 5.0, 15.0, 60.0)
     #: Ours: twice the 90 minutes that a million profiles may take.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     job_deadline_s: ClassVar[float] = 3 * 3600.0
     removal_limit: ClassVar[int] = 150  # https://developers.brevo.com/reference/remove-contact-from-list
+    removal_limit_by_id: ClassVar[int] = removal_limit  # ids save nothing: removals go by address either way
+    listing_pays_from: ClassVar[int | None] = None  # removals need no look-up
     suppressions_at_once: ClassVar[bool] = False
     #: A million profiles, which can take 90 minutes.
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
@@ -245,14 +289,16 @@ class Brevo:
     def not_before_s(self) -> float | None:
         return self._api.not_before_s
 
+    @property
+    def polls_not_before_s(self) -> float | None:
+        return self._api.polls_not_before_s
+
     @staticmethod
     def canonical_list_id(list_id: str) -> str:
         return str(_checked_list_id(list_id))
 
     def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
-        what = "the question for the list"
-        answer = self._api.get(f"/v3/contacts/lists/{_checked_list_id(list_id)}", what=what)
-        target = self._api.read(answer, _List, what=what)
+        target = self._list(list_id)
         if target.dynamic:
             raise ConfigError(
                 f'The Brevo list "{target.name}" is dynamic: Brevo fills it by rules. Choose another list.'
@@ -286,38 +332,68 @@ class Brevo:
             raise _refusal(answer)
         return str(self._api.read(answer, _Accepted, what=what).process_id)
 
+    def import_runs(self) -> bool:
+        pending = {word for word, state in JOB_STATES.items() if state is JobState.PENDING}
+        return any(process.name == IMPORT and process.status in pending for process in self._newest())
+
     def poll(self, job_id: str) -> JobReport:
-        process = self._among_the_newest(job_id)
+        process = next((process for process in self._newest() if str(process.id) == job_id), None)
         if process is None or (process.status == "completed" and _report_values(process) is None):
             process = self._singly(job_id)
         if process is None:
             return unknown_job(provider=self.name)
+        if process.status == CANCELED:
+            return JobReport(state=JobState.DONE, report_missing=True)
         state = job_state(process.status, JOB_STATES, provider=self.name)
         if state is JobState.DONE:
             return _report(_report_values(process))
         return JobReport(state=state, words=_words(process) if state is JobState.FAILED else "")
 
     def suppressions(self, token: str | None) -> Suppressions:
-        """The blocklist, as a file that Brevo writes on demand and that changes nothing there.
+        """The blocklist, as a file. See `_people`."""
+        part = self._people(BLOCKLIST, token)
+        kind = SuppressionKind.BLOCKED
+        rows = [Suppression(email=person.email, kind=kind, since=None) for person in part.rows]
+        return Suppressions(rows=rows, token=part.token, wait_s=part.wait_s)
 
-        The first call starts it, each later one asks for it once. The token is the process that writes it and the
-        number of questions so far.
+    def account(self) -> str | None:
+        """The organisation, or the owner's address in answers that are older than it.
+
+        https://developers.brevo.com/reference/get-account
         """
-        if token is None:
-            return self._start_blocklist()
-        process_id, _, asked = token.partition(":")
-        process = self._singly(process_id, what="the question for the blocklist")
-        state = job_state(process.status, JOB_STATES, provider=self.name) if process else JobState.PENDING
-        if process and state is JobState.DONE:
-            return Suppressions(rows=_blocklisted(process), token=None)
-        if state is JobState.FAILED or int(asked) + 1 >= BLOCKLIST_QUESTIONS:
-            raise ConfigError(
-                "Brevo did not write the file of its blocklist: start the export later, or switch withhold off in it."
-            )
-        return self._blocklist_later(process_id, asked=int(asked) + 1)
+        what = "the question for the account"
+        answer = self._api.get(
+            "/v3/account", what=what, accept={403}, reserve=PROCESS_QUESTIONS_RESERVED, polls_only=True
+        )
+        if answer.status == 403:
+            return None
+        account = self._api.read(answer, _Account, what=what)
+        return account.organization_id or account.email.lower()
 
-    def remove(self, list_id: str, emails: Sequence[str]) -> Removal:
-        """Take the addresses off the list, at once and without a job. The contacts themselves stay."""
+    def members(self, list_id: str, token: str | None) -> Members:
+        """The list, as a file; whoever is blocklisted is in it. See `_people`.
+
+        For a million people one request and some twenty questions. Pages of the list would take 2,000, and who left
+        between two of them would hide others.
+        """
+        number = _checked_list_id(list_id)
+        of_list = _File(
+            of="the list",
+            filter={"actionForContacts": "allContacts", "listId": number},
+            instead="ask Brevo's support why it does not",
+            too_large="divide the people among several lists",
+        )
+        part = self._people(of_list, token)
+        if token is None and part.token is None:
+            self._list(list_id)  # nobody matches the filter: because nobody is on the list, or because there is none
+        rows = [person for person in part.rows if not person.email.endswith(MADE_UP_DOMAIN)]
+        return Members(rows=rows, token=part.token, wait_s=part.wait_s)
+
+    def remove(self, list_id: str, people: Sequence[Member]) -> Removal:
+        """Take people off the list by their addresses, at once and without a job. The contacts themselves stay."""
+        return self._remove(list_id, [person.email for person in people])
+
+    def _remove(self, list_id: str, emails: Sequence[str]) -> Removal:
         what = "the removal from the list"
         path = f"/v3/contacts/lists/{_checked_list_id(list_id)}/contacts/remove"
         body = json.dumps({"emails": list(emails)}).encode()
@@ -338,22 +414,49 @@ class Brevo:
         """
         if _NOBODY_THERE.search(words):
             return Removal(absent=frozenset(emails))
-        if re.search(r"\blist", words, re.IGNORECASE):
+        if _ABOUT_THE_LIST.search(words):
             raise ConfigError(f"Brevo answered 400 to the removal from the list: {REMEDIES[404]}.")
         if len(emails) == 1:
             return Removal(refused={emails[0]: wording.without_values(words)})
         half = len(emails) // 2
-        one, other = self.remove(list_id, emails[:half]), self.remove(list_id, emails[half:])
+        one, other = self._remove(list_id, emails[:half]), self._remove(list_id, emails[half:])
         return Removal(
             removed=one.removed | other.removed,
             absent=one.absent | other.absent,
             refused={**one.refused, **other.refused},
         )
 
-    def _start_blocklist(self) -> Suppressions:
-        what = "the request for the blocklist"
+    def _list(self, list_id: str) -> _List:
+        what = "the question for the list"
+        answer = self._api.get(f"/v3/contacts/lists/{_checked_list_id(list_id)}", what=what)
+        return self._api.read(answer, _List, what=what)
+
+    def _people(self, file: _File, token: str | None) -> Members:
+        """People of a file that Brevo writes on demand and that changes nothing there, part by part.
+
+        The first call starts it, each later one asks for it once. The token is the process that writes it, the number
+        of questions so far, and the number of the first row of the part.
+        """
+        if token is None:
+            return self._start_file(file)
+        process_id, _, place = token.partition(":")
+        asked, _, first = place.partition(":")
+        process = self._singly(process_id, what=f"the question for {file.of}")
+        state = job_state(process.status, JOB_STATES, provider=self.name) if process else JobState.PENDING
+        if process and state is JobState.DONE:
+            link = _link(process.export_url.strip()) if isinstance(process.export_url, str) else ""
+            what = f"Brevo's file of {file.of}"
+            part = people_files.read(link, first=int(first or 0), what=what, remedy=file.too_large)
+            following = f"{process_id}:{asked}:{part.end}" if part.more else None
+            return Members(rows=part.people, token=following)
+        if state is JobState.FAILED or int(asked) + 1 >= FILE_QUESTIONS:
+            raise ConfigError(f"Brevo did not write the file of {file.of}: start it again later, or {file.instead}.")
+        return self._file_later(process_id, asked=int(asked) + 1)
+
+    def _start_file(self, file: _File) -> Members:
+        what = f"the request for {file.of}"
         wanted = {
-            "customContactFilter": BLOCKLIST_FILTER,
+            "customContactFilter": file.filter,
             "exportAttributes": ["EMAIL"],
             "exportMandatoryAttributes": False,
             "disableNotification": True,  # otherwise the account's owner gets a mail for every file
@@ -362,21 +465,22 @@ class Brevo:
         answer = self._api.send(
             "POST", "/v3/contacts/export", body, what=what, accept={400, 403}, families=QUESTION_FAMILIES
         )
+        if answer.status == 400 and "listId" in file.filter and _ABOUT_THE_LIST.search(_message(answer)):
+            raise ConfigError(f"Brevo answered 400 to {what}: {REMEDIES[404]}.")
         if answer.status == 400:
-            raise ConfigError(
-                f"Brevo answered 400 to {what}: this account cannot have it; switch withhold off in the export."
-            )
+            raise ConfigError(f"Brevo answered 400 to {what}: this account cannot have it; {file.instead}.")
         if answer.status == 403:
-            raise AccessError(f"Brevo answered 403 to {what}: {REMEDIES[403]}; or switch withhold off in the export.")
-        # Nobody is blocklisted, so there is nothing to write. https://developers.brevo.com/reference/request-contact-export
+            raise AccessError(f"Brevo answered 403 to {what}: {REMEDIES[403]}; or {file.instead}.")
+        # Nobody matches, so there is nothing to write. https://developers.brevo.com/reference/request-contact-export
         if answer.status == 200 and answer.data == {}:
-            return Suppressions(rows=(), token=None)
+            return Members(rows=(), token=None)
         process = self._api.read(answer, _Accepted, what=what).process_id
-        return self._blocklist_later(str(process), asked=0)
+        return self._file_later(str(process), asked=0)
 
-    def _blocklist_later(self, process_id: str, *, asked: int) -> Suppressions:
+    def _file_later(self, process_id: str, *, asked: int) -> Members:
         wait_s = self.poll_delays_s[min(asked, len(self.poll_delays_s) - 1)]
-        return Suppressions(rows=(), token=f"{process_id}:{asked}", wait_s=wait_s)
+        wait_s = max(wait_s, self.polls_not_before_s or 0.0)  # a file is asked for as jobs are
+        return Members(rows=(), token=f"{process_id}:{asked}", wait_s=wait_s)
 
     def _count(self) -> int:
         """All contacts of the account; no answer tells how many the plan includes.
@@ -387,20 +491,20 @@ class Brevo:
         answer = self._api.get("/v3/contacts", what=what, params={"limit": "1", "offset": "0"})
         return self._api.read(answer, _Contacts, what=what).count
 
-    def _among_the_newest(self, job_id: str) -> _Process | None:
+    def _newest(self) -> Sequence[_Process]:
         what = "the question for the import jobs"
         answer = self._api.get(
             "/v3/processes",
             what=what,
             params={"limit": str(PROCESSES_LISTED), "offset": "0", "sort": "desc"},
             reserve=PROCESS_QUESTIONS_RESERVED,
+            polls_only=True,
         )
-        listed = self._api.read(answer, _Processes, what=what).processes or []
-        return next((process for process in listed if str(process.id) == job_id), None)
+        return self._api.read(answer, _Processes, what=what).processes or []
 
     def _singly(self, job_id: str, what: str = "the question for an import job") -> _Process | None:
         path = f"/v3/processes/{quote(job_id, safe='')}"
-        answer = self._api.get(path, what=what, accept={400, 404}, reserve=PROCESS_QUESTIONS_RESERVED)
+        answer = self._api.get(path, what=what, accept={400, 404}, reserve=PROCESS_QUESTIONS_RESERVED, polls_only=True)
         return None if answer.status in {400, 404} else self._api.read(answer, _Process, what=what)
 
 
@@ -471,7 +575,7 @@ def _checked_list_id(list_id: str) -> int:
 
 def _refusal(answer: Answer) -> ExporterError:
     """What a 400 to an import means: no contact with a valid identifier, or a list that is gone (a 404 by contract)."""
-    if re.search(r"\blist", _message(answer), re.IGNORECASE):
+    if _ABOUT_THE_LIST.search(_message(answer)):
         return ConfigError(f"Brevo answered 400 to the import: {REMEDIES[404]}.")
     return RefusedError("Brevo answered 400 to the import: it found nobody in it whom it can take.")
 
@@ -506,8 +610,9 @@ def _report(values: Mapping[str, object] | None) -> JobReport:
     refusals: dict[str, Refusal] = {}
     unnamed = 0
     complete = True
+    until = time.monotonic() + REPORTS_TIMEOUT_S
     for kind, value in values.items():
-        named, count = _read_report(kind, value)
+        named, count = _read_report(kind, value, within_s=until - time.monotonic())
         complete = complete and named is not None
         unnamed += count
         for refusal in named or []:
@@ -520,7 +625,7 @@ def _report(values: Mapping[str, object] | None) -> JobReport:
     )
 
 
-def _read_report(kind: str, value: object) -> tuple[list[Refusal] | None, int]:
+def _read_report(kind: str, value: object, *, within_s: float) -> tuple[list[Refusal] | None, int]:
     """People whom one kind of error names, None where that cannot be read, and how many it counts without naming them.
 
     The contract has a URL or nothing, another of the vendor's documents an HTML link, and samples have numbers.
@@ -532,30 +637,13 @@ def _read_report(kind: str, value: object) -> tuple[list[Refusal] | None, int]:
         return [], int(text)
     if not isinstance(value, str):
         return None, 0
-    return reports.load(_link(text), default_words=REPORTS.get(kind, kind)), 0
+    return reports.load(_link(text), default_words=REPORTS.get(kind, kind), within_s=within_s), 0
 
 
 def _link(text: str) -> str:
     """The URL in a text that is one, or an HTML link to it."""
     href = _HREF.search(text)
     return html.unescape(href[1]) if href else text
-
-
-def _blocklisted(process: _Process) -> list[Suppression]:
-    """The addresses in the file that a process has written.
-
-    Raises ConfigError when it is too large to be read, TransientError when it cannot be read for another reason.
-    """
-    link = _link(process.export_url.strip()) if isinstance(process.export_url, str) else ""
-    too_large = ConfigError(
-        f"Brevo's file of the blocklist is larger than {reports.MAX_BYTES / 1_000_000:.0f} MB, which is the most that "
-        "is read: switch withhold off in the export. Brevo mails nobody on its blocklist all the same."
-    )
-    refusals = reports.load(link, too_large=too_large)
-    if refusals is None:
-        raise TransientError("Brevo's file of the blocklist is missing or cannot be read: it is tried again.")
-    kind = SuppressionKind.BLOCKED
-    return [Suppression(email=refusal.email.lower(), kind=kind, since=None) for refusal in refusals]
 
 
 def _report_values(process: _Process) -> Mapping[str, object] | None:

@@ -1,27 +1,23 @@
 """Where a key may travel: to its vendor by https, or to a sandbox on this machine."""
 
-import ipaddress
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 import requests
 
 from exporters.errors import ConfigError
+from exporters.model.loopback import is_loopback
+from exporters.providers.deadline import end_at
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+def open_session(url: str, *, until: float, clock: Callable[[], float] = time.monotonic) -> requests.Session:
+    """A session for the host of `url`, which repeats nothing and reads nothing after `until` on `clock`.
 
-
-def open_session(url: str) -> requests.Session:
-    """A session for the host of `url`, which repeats nothing; no proxy stands before this machine."""
+    No proxy stands before this machine.
+    """
     session = requests.Session()
+    end_at(session, until, clock)
     session.trust_env = not is_loopback(urlsplit(url).hostname)
     return session
 

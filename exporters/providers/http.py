@@ -22,15 +22,22 @@ from exporters.errors import (
     AccessError,
     ConfigError,
     ExporterError,
+    ForbiddenError,
     RefusedError,
     ThrottledError,
     TransientError,
 )
 from exporters.providers.hosts import open_session
+from exporters.providers.transfer import Upload, download
 
 CONNECT_TIMEOUT_S = 10.0
 #: Ours: the vendors name none. Long, because an import that is cut off leaves it unknown whether a job was started.
 READ_TIMEOUT_S = 120.0
+#: All requests of one step together. Twice, for a key that was changed meanwhile, they stay below the ten minutes that
+#: `functionTimeout` in host.json lets a step live.
+STEP_TIMEOUT_S = 150.0
+#: Longest answer we read, above 500 contacts with 30 KB each. Eight steps at once read theirs in one process.
+MAX_ANSWER_BYTES = 16_000_000
 #: When an answer says "too many requests" and not until when.
 DEFAULT_WAIT_S = 60.0
 MIN_WAIT_S = 1.0
@@ -41,7 +48,7 @@ WRITE_FAMILIES: Mapping[int, type[ExporterError]] = {
     400: RefusedError,
     401: AccessError,
     402: ConfigError,
-    403: AccessError,
+    403: ForbiddenError,
     404: ConfigError,
     408: TransientError,
     413: RefusedError,
@@ -71,6 +78,18 @@ FAMILY_REMEDIES: Mapping[type[ExporterError], str] = {
 UNEXPECTED_REMEDY = "this version does not know that answer; look at the provider's status page and at newer versions"
 
 _KEY = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a provider is waited for, in seconds."""
+
+    connect_s: float = CONNECT_TIMEOUT_S  #: also for each piece of a body to go out
+    silence_s: float = READ_TIMEOUT_S  #: before and within an answer
+    step_s: float = STEP_TIMEOUT_S  #: from the first request of a step to the end of the last one
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +149,7 @@ class Api:
         read_window: Callable[[Mapping[str, str], float], Window],
         max_wait_s: float,
         now: Callable[[], float] = time.time,
+        patience: Patience = PATIENCE,
     ) -> None:
         """`remedy` answers what an operator can do about an answer; `read_window` gets headers and Unix time."""
         self._title = title
@@ -139,9 +159,13 @@ class Api:
         self._read_window = read_window
         self._max_wait_s = max_wait_s
         self._now = now
-        self._session = open_session(base_url)
+        self._patience = patience
+        self._session: requests.Session | None = None
+        self._until = 0.0  # set with the session, by the first request
         #: Seconds that the account wants no request for, as the answers so far said; None: go on.
         self.not_before_s: float | None = None
+        #: The same for the requests that count against the limit of questions for jobs, where that is one of its own.
+        self.polls_not_before_s: float | None = None
 
     def get(
         self,
@@ -151,10 +175,18 @@ class Api:
         params: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
         reserve: int = 0,
+        polls_only: bool = False,
     ) -> Answer:
         """Ask. See `_call`."""
         return self._call(
-            "GET", path, what=what, params=params, accept=accept, reserve=reserve, families=QUESTION_FAMILIES
+            "GET",
+            path,
+            what=what,
+            params=params,
+            accept=accept,
+            reserve=reserve,
+            polls_only=polls_only,
+            families=QUESTION_FAMILIES,
         )
 
     def send(
@@ -181,37 +213,62 @@ class Api:
         body: bytes | None = None,
         accept: Collection[int] = (),
         reserve: int = 0,
+        polls_only: bool = False,
         families: Mapping[int, type[ExporterError]],
     ) -> Answer:
         """Make one request; answers what is 2xx and JSON or has a status in `accept`, and raises the rest by family.
 
         `what` names the request in error texts ("the import"). With `reserve` requests left or fewer, `not_before_s`
-        spreads them over the time until the limit resets.
+        spreads them over the time until the limit resets. `polls_only`: the limit that it counts against holds for
+        questions for jobs alone, and so does what is said of it.
         """
         try:
-            response = self._session.request(
-                method,
-                self._base_url + path,
-                params=params,
-                data=body,
-                headers={"Accept": "application/json", "Content-Type": "application/json"},
-                auth=self._auth,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-                allow_redirects=False,
-            )
+            answer, headers = self._exchange(method, path, params, body)
         except requests.RequestException as error:
-            raise TransientError(f"{self._title} could not be reached for {what}: it is tried again.") from error
-        answer = Answer(status=response.status_code, data=_json(response.content))
-        window = self._read_window(response.headers, self._now())
-        asked_wait_s = retry_after_s(response.headers, self._now())
-        self._note(_wait_s(asked_wait_s, window, reserve))
+            failure = TransientError(f"{self._title} could not be reached for {what}: it is tried again.")
+            failure.add_note(type(error).__name__)  # its text holds the url, and that may hold the ids of contacts
+            raise failure from None
+        window = self._read_window(headers, self._now())
+        asked_wait_s = retry_after_s(headers, self._now())
+        self._note(_wait_s(asked_wait_s, window, reserve), polls_only=polls_only)
         if answer.status in accept:
             return answer
         if not 200 <= answer.status < 300:
-            raise self._failure(answer, what, asked_wait_s or window.reset_s, families)
+            raise self._failure(answer, what, asked_wait_s or window.reset_s, families, polls_only=polls_only)
         if answer.data is None:
             raise self.unreadable(what)
         return answer
+
+    def _exchange(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes | None
+    ) -> tuple[Answer, Mapping[str, str]]:
+        """Make one request within the time of the step; answers with the headers.
+
+        Raises requests.RequestException where there is no answer. Of one that breaks off, is too long or does not end,
+        status and headers count.
+        """
+        if self._session is None:
+            self._until = time.monotonic() + self._patience.step_s
+            self._session = open_session(self._base_url, until=self._until)
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise requests.Timeout("the time of the step is over")
+        with self._session.request(
+            method,
+            self._base_url + path,
+            params=params,
+            data=None if body is None else Upload(body, until=self._until),
+            headers={"Accept": "application/json", "Content-Type": "application/json"},
+            auth=self._auth,
+            timeout=(min(self._patience.connect_s, left_s), min(self._patience.silence_s, left_s)),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            try:
+                content = download(response, max_bytes=MAX_ANSWER_BYTES, until=self._until)
+            except requests.RequestException:
+                content = b""
+        return Answer(status=response.status_code, data=_json(content)), response.headers
 
     def read(self, answer: Answer, model: type[Model], *, what: str) -> Model:
         """An answer as its model. Raises TransientError when it does not fit."""
@@ -225,7 +282,13 @@ class Api:
         return TransientError(f"{self._title} answered {what} with something unreadable: it is tried again.")
 
     def _failure(
-        self, answer: Answer, what: str, wait_s: float | None, families: Mapping[int, type[ExporterError]]
+        self,
+        answer: Answer,
+        what: str,
+        wait_s: float | None,
+        families: Mapping[int, type[ExporterError]],
+        *,
+        polls_only: bool,
     ) -> ExporterError:
         status = answer.status
         family = families.get(status, ConfigError if 400 <= status < 500 else TransientError)
@@ -233,15 +296,19 @@ class Api:
         text = f"{self._title} answered {status} to {what}: {remedy}."
         if family is ThrottledError:
             wait = self._clamped(DEFAULT_WAIT_S if wait_s is None else wait_s)
-            self._note(wait)
-            return ThrottledError(text, wait_s=wait)
+            self._note(wait, polls_only=polls_only)
+            return ThrottledError(text, wait_s=wait, polls_only=polls_only)
         if family is RefusedError:
             return RefusedError(text)
         return family(text)
 
-    def _note(self, wait_s: float | None) -> None:
+    def _note(self, wait_s: float | None, *, polls_only: bool) -> None:
         """Remember the longest wait that was asked for: an account's requests may count against several limits."""
-        if wait_s is not None:
+        if wait_s is None:
+            return
+        if polls_only:
+            self.polls_not_before_s = max(self.polls_not_before_s or 0.0, self._clamped(wait_s))
+        else:
             self.not_before_s = max(self.not_before_s or 0.0, self._clamped(wait_s))
 
     def _clamped(self, wait_s: float) -> float:

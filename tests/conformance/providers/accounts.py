@@ -6,6 +6,7 @@ A new provider gets its class here and nothing else in this folder.
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import requests
@@ -30,18 +31,24 @@ class Account(Protocol):
 
     name: str
     key: str
+    other_key: str  #: of the same account
     list_id: str
     unknown_list_id: str
     #: Of the first request that each of these makes, as faults name it.
     import_route: str
     suppressions_route: str
+    members_route: str
     removal_route: str
+    account_route: str
 
     @property
     def sandbox(self) -> Sandbox[Any]: ...
 
     def stored(self) -> dict[str, dict[str, Any]]:
         """The contacts on the list by address, each as it was written into a request."""
+
+    def put_on_another_list(self, email: str) -> None:
+        """Add somebody to the account who is not on the list."""
 
     def opt_out(self, *emails: str) -> None:
         """Let these people, and nobody else, have unsubscribed by themselves."""
@@ -81,9 +88,12 @@ def trouble(
 class SendGridAccount:
     name = "sendgrid"
     key = SENDGRID_KEY
+    other_key = "SG.second"
     unknown_list_id = "00000000-0000-4000-8000-000000000000"
     import_route = "PUT /v3/marketing/contacts"
     suppressions_route = "GET /v3/suppression/unsubscribes"
+    members_route = "POST /v3/marketing/contacts/exports"
+    account_route = "GET /v3/user/username"
     removal_route = "DELETE /v3/marketing/lists/{list_id}/contacts"
 
     def __init__(self, sandbox: SendGridSandbox) -> None:
@@ -93,6 +103,10 @@ class SendGridAccount:
 
     def stored(self) -> dict[str, dict[str, Any]]:
         return _by_email(_lines(self.sandbox, f"lists/{self.list_id}/contacts"))
+
+    def put_on_another_list(self, email: str) -> None:
+        other = self._call("POST", "/v3/marketing/lists", {"name": "Other"})["id"]
+        self._call("PUT", "/v3/marketing/contacts", {"list_ids": [other], "contacts": [{"email": email}]})
 
     def opt_out(self, *emails: str) -> None:
         _control(self.sandbox, "PUT", "suppressions", {"unsubscribes": emails})
@@ -120,9 +134,12 @@ class SendGridAccount:
 class BrevoAccount:
     name = "brevo"
     key = BREVO_KEY
+    other_key = "xkeysib-second"
     unknown_list_id = "999"
     import_route = "POST /v3/contacts/import"
     suppressions_route = "POST /v3/contacts/export"
+    members_route = "POST /v3/contacts/export"
+    account_route = "GET /v3/account"
     removal_route = "POST /v3/contacts/lists/{list_id}/contacts/remove"
 
     def __init__(self, sandbox: BrevoSandbox) -> None:
@@ -134,6 +151,9 @@ class BrevoAccount:
         contacts = _lines(self.sandbox, f"lists/{self.list_id}/contacts")
         # The sandbox keeps an empty object where a contact has no attributes.
         return _by_email({key: value for key, value in contact.items() if value != {}} for contact in contacts)
+
+    def put_on_another_list(self, email: str) -> None:
+        _control(self.sandbox, "PUT", "blocklist", {"sms": [email]})  # which makes a contact that is on no list
 
     def opt_out(self, *emails: str) -> None:
         _control(self.sandbox, "PUT", "blocklist", {"email": emails})
@@ -174,6 +194,6 @@ def _by_email(contacts: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 #: How to open a sandbox, and an account in it.
 ACCOUNTS: Mapping[str, tuple[Callable[[], Sandbox[Any]], Callable[[Any], Account]]] = {
-    SendGridAccount.name: (SendGridSandbox, SendGridAccount),
-    BrevoAccount.name: (BrevoSandbox, BrevoAccount),
+    SendGridAccount.name: (partial(SendGridSandbox, other_keys=[SendGridAccount.other_key]), SendGridAccount),
+    BrevoAccount.name: (partial(BrevoSandbox, other_keys=[BrevoAccount.other_key]), BrevoAccount),
 }

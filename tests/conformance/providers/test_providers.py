@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -12,7 +12,7 @@ from exporters.errors import AccessError, ConfigError, ExporterError, RefusedErr
 from exporters.model.export import Mapping
 from exporters.model.fields import ContactShape
 from exporters.providers import registry
-from exporters.providers.base import JobReport, JobState, Provider, Removal, Suppression, Suppressions
+from exporters.providers.base import JobReport, JobState, Member, Members, Provider, Removal, Suppression, Suppressions
 from infra.local.sandbox.faults import ReportFile, TroubleKind
 from infra.local.sandbox.sandbox import Sandbox
 from tests.conformance.providers.accounts import (
@@ -115,6 +115,26 @@ def all_suppressions(account: Account) -> list[Suppression]:
             return rows
         assert time.monotonic() < deadline, "it does not end"
         time.sleep(min(part.wait_s, 0.05))  # the sandbox adds no delay of its own
+
+
+def all_members(account: Account) -> list[Member]:
+    """Everyone on the list, as `all_suppressions`."""
+    rows: list[Member] = []
+    token: str | None = None
+    deadline = time.monotonic() + JOB_TIMEOUT_S
+    while True:
+        part = provider_of(account).members(account.list_id, token)
+        rows += part.rows
+        token = part.token
+        if token is None:
+            return rows
+        assert time.monotonic() < deadline, "it does not end"
+        time.sleep(min(part.wait_s, 0.05))  # the sandbox adds no delay of its own
+
+
+def people(emails: Sequence[str]) -> list[Member]:
+    """People of whom only the addresses are known."""
+    return [Member(email=email) for email in emails]
 
 
 def settled(provider: Provider, removal: Removal) -> Removal:
@@ -398,6 +418,94 @@ class TestSuppressions:
         assert [row.email for row in all_suppressions(account)] == ["ann@example.com"]
 
 
+class TestAccount:
+    def test_every_key_of_an_account_leads_to_the_same_one(self, account: Account, provider: Provider) -> None:
+        name = provider.account()
+        assert name
+        assert provider_of(account, account.other_key).account() == name
+
+    def test_a_key_that_may_not_ask_is_no_failure(self, account: Account, provider: Provider) -> None:
+        trouble(account, TroubleKind.ERROR, route=account.account_route, status=403)
+        assert provider.account() is None
+
+    def test_a_key_that_is_refused_altogether_is_one(self, account: Account) -> None:
+        with pytest.raises(AccessError, match="key"):
+            provider_of(account, "wrong-key").account()
+
+    @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
+    def test_trouble_is_never_taken_for_an_account(
+        self, account: Account, provider: Provider, kind: TroubleKind
+    ) -> None:
+        trouble(account, kind, route=account.account_route)
+        with pytest.raises(TransientError):
+            provider.account()
+
+
+class TestMembers:
+    def test_nobody_is_on_a_new_list(self, account: Account) -> None:
+        account.put_on_another_list("else@example.com")
+        assert all_members(account) == []
+
+    def test_everyone_on_the_list_is_told_once_in_lower_case_and_nobody_else(
+        self, account: Account, provider: Provider
+    ) -> None:
+        delivered(provider, account, [f'{{"email":"P{number}@example.com"}}'.encode() for number in range(1_203)])
+        account.put_on_another_list("else@example.com")
+        emails = [member.email for member in all_members(account)]
+        assert sorted(emails) == sorted(f"p{number}@example.com" for number in range(1_203))
+
+    def test_who_unsubscribed_is_on_the_list_all_the_same(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        account.opt_out("p0@example.com")
+        assert {member.email for member in all_members(account)} == {"p0@example.com", "p1@example.com"}
+
+    def test_asking_changes_nothing(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        before = account.stored()
+        all_members(account)
+        assert account.stored() == before
+
+    def test_a_token_may_be_used_again_and_holds_no_address(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(3))
+        token = provider.members(account.list_id, None).token
+        assert token is not None
+        assert len(token) <= 100
+        assert "@" not in token
+
+        def second_part() -> Members | None:
+            part = provider.members(account.list_id, token)
+            return part if part.rows else None
+
+        once = waited_for(second_part)
+        assert provider_of(account).members(account.list_id, token) == once
+
+    @pytest.mark.parametrize("kind", [ReportFile.MISSING, ReportFile.UNKNOWN_COLUMNS, ReportFile.HUGE])
+    def test_a_file_that_cannot_be_read_is_never_an_empty_list(
+        self, account: Account, provider: Provider, kind: ReportFile
+    ) -> None:
+        delivered(provider, account, bare(3))
+        faults_of(account).report_file = kind
+        with pytest.raises((TransientError, ConfigError), match="file of the list"):
+            all_members(account)
+
+    def test_a_packed_file_is_read(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(3))
+        faults_of(account).report_file = ReportFile.GZIP
+        assert len(all_members(account)) == 3
+
+    @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
+    def test_trouble_is_never_taken_for_nobody(self, account: Account, provider: Provider, kind: TroubleKind) -> None:
+        delivered(provider, account, bare(1))
+        trouble(account, kind, route=account.members_route)
+        with pytest.raises(TransientError):
+            provider.members(account.list_id, None)
+        assert [row.email for row in all_members(account)] == ["p0@example.com"]
+
+    def test_an_unknown_list_is_a_setting_to_change(self, account: Account, provider: Provider) -> None:
+        with pytest.raises(ConfigError, match="the list does not exist"):
+            provider.members(account.unknown_list_id, None)
+
+
 class TestRoom:
     def test_contacts_of_the_account_are_counted_where_that_is_wanted(
         self, account: Account, provider: Provider
@@ -413,7 +521,7 @@ class TestRemoval:
     ) -> None:
         delivered(provider, account, bare(3))
         account.opt_out("p0@example.com")
-        removal = settled(provider, provider.remove(account.list_id, ["p0@example.com", "p2@example.com"]))
+        removal = settled(provider, provider.remove(account.list_id, people(["p0@example.com", "p2@example.com"])))
         assert removal == Removal(removed=frozenset({"p0@example.com", "p2@example.com"}))
         assert set(account.stored()) == {"p1@example.com"}
         assert account.opted_out("p0@example.com")
@@ -422,42 +530,59 @@ class TestRemoval:
     def test_who_was_not_on_the_list_is_told_apart(self, account: Account, provider: Provider) -> None:
         delivered(provider, account, bare(2))
         emails = ["p0@example.com", "nobody@example.com"]
-        removal = settled(provider, provider.remove(account.list_id, emails))
+        removal = settled(provider, provider.remove(account.list_id, people(emails)))
         assert (removal.removed, removal.absent) == ({"p0@example.com"}, {"nobody@example.com"})
 
     def test_a_second_removal_finds_nobody_and_does_no_harm(self, account: Account, provider: Provider) -> None:
         delivered(provider, account, bare(2))
         emails = ["p0@example.com", "p1@example.com"]
-        settled(provider, provider.remove(account.list_id, emails))
-        assert settled(provider, provider.remove(account.list_id, emails)) == Removal(absent=frozenset(emails))
+        settled(provider, provider.remove(account.list_id, people(emails)))
+        assert settled(provider, provider.remove(account.list_id, people(emails))) == Removal(absent=frozenset(emails))
         assert account.stored() == {}
 
     def test_where_nobody_is_known_everyone_is_absent(self, account: Account, provider: Provider) -> None:
         emails = ["a@example.com", "b@example.com"]
-        assert provider.remove(account.list_id, emails) == Removal(absent=frozenset(emails))
+        assert provider.remove(account.list_id, people(emails)) == Removal(absent=frozenset(emails))
 
     def test_a_removal_filled_to_the_limit_is_taken(self, account: Account, provider: Provider) -> None:
         # The longest addresses there are: 254 characters.
         tail = "@" + ".".join(["d" * 61] * 3) + ".com"
         emails = [f"{number:064}{tail}" for number in range(provider.removal_limit)]
         delivered(provider, account, [json.dumps({"email": email}).encode() for email in emails])
-        removal = settled(provider, provider.remove(account.list_id, emails))
+        removal = settled(provider, provider.remove(account.list_id, people(emails)))
         assert removal == Removal(removed=frozenset(emails))
         assert account.stored() == {}
+
+    def test_as_many_of_those_who_were_told_as_a_removal_takes_leave_with_it(
+        self, account: Account, provider: Provider
+    ) -> None:
+        delivered(provider, account, bare(provider.removal_limit_by_id + 1))
+        leavers = all_members(account)[: provider.removal_limit_by_id]
+        removal = settled(provider, provider.remove(account.list_id, leavers))
+        assert removal == Removal(removed=frozenset(leaver.email for leaver in leavers))
+        assert set(account.stored()) == {f"p{n}@example.com" for n in range(len(leavers) + 1)} - removal.removed
+
+    def test_an_id_that_is_gone_costs_nobody_the_removal(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(3))
+        gone = Member(email="gone@example.com", id="4d1a5a3c-0000-4000-8000-000000000000")
+        first, second, _ = sorted(all_members(account), key=lambda member: member.email)
+        removal = settled(provider, provider.remove(account.list_id, [first, gone, second]))
+        assert (removal.removed, removal.absent) == ({"p0@example.com", "p1@example.com"}, {"gone@example.com"})
+        assert set(account.stored()) == {"p2@example.com"}
 
     def test_a_removal_from_a_list_that_is_gone_is_a_setting_to_change(
         self, account: Account, provider: Provider
     ) -> None:
         delivered(provider, account, bare(1))
         with pytest.raises(ConfigError, match="the list does not exist"):
-            provider.remove(account.unknown_list_id, ["p0@example.com"])
+            provider.remove(account.unknown_list_id, people(["p0@example.com"]))
 
     @pytest.mark.parametrize("kind", [TroubleKind.ERROR, TroubleKind.HTML_ERROR, TroubleKind.CUT_BEFORE])
     def test_trouble_before_the_removal_may_pass(self, account: Account, provider: Provider, kind: TroubleKind) -> None:
         delivered(provider, account, bare(2))
         trouble(account, kind, route=account.removal_route)
         with pytest.raises(TransientError):
-            provider.remove(account.list_id, ["p0@example.com"])
+            provider.remove(account.list_id, people(["p0@example.com"]))
         assert len(account.stored()) == 2
 
     @pytest.mark.parametrize("kind", [TroubleKind.CUT_AFTER, TroubleKind.TRUNCATED])
@@ -467,9 +592,11 @@ class TestRemoval:
         delivered(provider, account, bare(2))
         trouble(account, kind, route=account.removal_route)
         with pytest.raises(TransientError):
-            provider.remove(account.list_id, ["p0@example.com"])
+            provider.remove(account.list_id, people(["p0@example.com"]))
         waited_for(lambda: len(account.stored()) == 1)
-        assert settled(provider, provider.remove(account.list_id, ["p0@example.com"])).absent == {"p0@example.com"}
+        assert settled(provider, provider.remove(account.list_id, people(["p0@example.com"]))).absent == {
+            "p0@example.com"
+        }
         assert set(account.stored()) == {"p1@example.com"}
 
     def test_errors_and_logs_hold_no_address_and_no_key(
@@ -482,7 +609,7 @@ class TestRemoval:
                 faults_of(account).next.clear()
                 trouble(account, TroubleKind.ERROR, route=account.removal_route, status=status)
                 with pytest.raises(ExporterError) as caught:
-                    provider.remove(account.list_id, ["ann@example.com"])
+                    provider.remove(account.list_id, people(["ann@example.com"]))
                 texts.append(str(caught.value))
         assert not any(secret in text for text in [*texts, caplog.text] for secret in ("ann@", account.key))
 
@@ -494,6 +621,7 @@ class TestFacts:
         assert provider.jobs_in_flight >= 1
         assert provider.poll_delays_s
         assert all(0 < delay <= provider.job_deadline_s for delay in provider.poll_delays_s)
-        assert provider.removal_limit >= 1
+        assert provider.removal_limit_by_id >= provider.removal_limit >= 1
+        assert provider.listing_pays_from is None or provider.listing_pays_from > provider.removal_limit
         assert provider.stated_limit >= 1
         assert provider.pace_per_minute > 0

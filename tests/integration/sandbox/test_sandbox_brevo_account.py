@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import requests
 
 from infra.local.sandbox.brevo import BrevoSandbox
 from tests.integration.sandbox.clients import BrevoClient, wait_until
@@ -31,6 +32,15 @@ def test_the_account_tells_its_plan(brevo):
     account = brevo("GET", "/v3/account").json()
     assert account["email"]
     assert {"type", "credits", "creditsType"} <= account["plan"][0].keys()
+
+
+def test_every_key_of_the_account_tells_the_same_organisation():
+    with BrevoSandbox(other_keys=["xkeysib-second"], organization_id="5f2b8d7d1c9e4400000000ff") as sandbox:
+        accounts = [
+            requests.get(f"{sandbox.url}/v3/account", headers={"api-key": key}, timeout=5).json()
+            for key in ("xkeysib-sandbox", "xkeysib-second")
+        ]
+    assert [account["organization_id"] for account in accounts] == ["5f2b8d7d1c9e4400000000ff"] * 2
 
 
 def test_a_list_needs_name_and_folder(brevo):

@@ -237,6 +237,14 @@ def test_a_process_can_fail_and_takes_nobody(brevo):
     assert brevo.done(brevo.start([ADA], list_id))["status"] == "completed"
 
 
+def test_a_process_that_was_cancelled_may_have_done_its_work(brevo):
+    brevo.sandbox.faults.cancelled_jobs = 1
+    list_id = brevo.new_list()
+    process = brevo.done(brevo.start([ADA], list_id))
+    assert (process["status"], "info" in process) == ("cancelled", False)
+    assert len(brevo.stored(list_id)) == 1
+
+
 def test_an_unknown_process_is_not_found_in_the_documented_words(brevo):
     for process_id in ("99", "x"):
         answer = brevo("GET", f"/v3/processes/{process_id}")

@@ -1,12 +1,14 @@
 """Keys, lists, fields, look-ups, exports, removals, suppressions and rate limits of the SendGrid sandbox."""
 
 import csv
+import gzip
 import json
 import time
 
 import pytest
 import requests
 
+from infra.local.sandbox.sendgrid import SendGridSandbox
 from tests.integration.sandbox.clients import wait_until
 
 LISTS = "/v3/marketing/lists"
@@ -41,6 +43,21 @@ def test_lists_and_suppressions_need_a_right_each(sendgrid, scope, lists, suppre
     sendgrid.sandbox.faults.scopes = (scope,)
     assert sendgrid("GET", LISTS).status_code == lists
     assert sendgrid("GET", "/v3/suppression/bounces").status_code == suppressions
+
+
+def test_every_key_of_the_account_tells_the_same_user():
+    with SendGridSandbox(other_keys=["SG.second"], user_id=7) as sandbox:
+        users = [
+            requests.get(f"{sandbox.url}/v3/user/username", headers={"Authorization": f"Bearer {key}"}, timeout=5)
+            for key in ("SG.sandbox", "SG.second")
+        ]
+    assert [user.json() for user in users] == [{"username": "sandbox", "user_id": 7}] * 2
+
+
+def test_a_key_for_marketing_alone_may_not_ask_for_the_user(sendgrid):
+    sendgrid.sandbox.faults.scopes = ("marketing.read",)
+    answer = sendgrid("GET", "/v3/user/username")
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (403, "access forbidden")
 
 
 def test_too_many_client_errors_block_the_key(sendgrid):
@@ -180,9 +197,23 @@ def test_look_ups_by_identifier_have_limits(sendgrid, kind, identifiers, status)
     assert sendgrid("POST", f"{IDENTIFIERS}/{kind}", {"identifiers": identifiers}).status_code == status
 
 
-def test_a_look_up_of_a_bad_address_names_its_place(sendgrid):
+@pytest.mark.parametrize("kind", ["object", "list"])
+def test_a_look_up_of_a_bad_address_names_its_place(sendgrid, kind):
+    sendgrid.sandbox.faults.look_up_error = kind
     answer = sendgrid("POST", f"{IDENTIFIERS}/email", {"identifiers": ["a@example.com", "not valid"]})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "identifiers[1]")
+    error = answer.json() if kind == "object" else answer.json()["errors"][0]
+    assert (answer.status_code, error["field"]) == (400, "identifiers[1]")
+
+
+def test_a_look_up_of_nobody_answers_an_error_alone_or_in_a_list(sendgrid):
+    def asked(path, body):
+        return sendgrid("POST", path, body).json()
+
+    assert asked(f"{IDENTIFIERS}/email", {"identifiers": ["a@example.com"]}) == {"message": "not found"}
+    in_a_list = {"errors": [{"field": None, "message": "not found"}]}
+    assert asked(SEARCH, {"emails": ["a@example.com"]}) == in_a_list
+    sendgrid.sandbox.faults.look_up_error = "list"
+    assert asked(f"{IDENTIFIERS}/email", {"identifiers": ["a@example.com"]}) == in_a_list
 
 
 def _ids(sendgrid, *emails):
@@ -239,18 +270,63 @@ def test_an_export_leads_to_files_without_a_key(sendgrid, file_type):
     path = f"/v3/marketing/contacts/exports/{started.json()['id']}"
     wait_until(lambda: sendgrid("GET", path).json()["status"] == "ready")
     [url] = sendgrid("GET", path).json()["urls"]
-    answer = requests.get(url, timeout=5)
+    text = downloaded(url)
     if file_type == "csv":
-        rows = list(csv.DictReader(answer.text.splitlines()))
+        rows = list(csv.DictReader(text.splitlines()))
         people = [(row["EMAIL"], row["CITY"], row["tier"], row["CONTACT_ID"]) for row in rows]
     else:
-        rows = [json.loads(line) for line in answer.iter_lines()]
+        rows = [json.loads(line) for line in text.splitlines()]
         people = [
             (row["email"], row.get("city", ""), row.get("custom_fields", {}).get(field, ""), row["contact_id"])
             for row in rows
         ]
     ids = _ids(sendgrid, "a@example.com", "b@example.com")
     assert people == [("a@example.com", 'Lon"don, UK', "gold", ids[0]), ("b@example.com", "", "", ids[1])]
+
+
+def downloaded(url):
+    return gzip.decompress(requests.get(url, timeout=5).content).decode()
+
+
+def exported(sendgrid, list_id, **more):
+    """An export of a list, once it has ended."""
+    started = sendgrid("POST", "/v3/marketing/contacts/exports", {"list_ids": [list_id], **more})
+    path = f"/v3/marketing/contacts/exports/{started.json()['id']}"
+    wait_until(lambda: sendgrid("GET", path).json()["status"] != "pending")
+    return sendgrid("GET", path).json()
+
+
+def test_a_long_export_is_split_into_files(sendgrid):
+    list_id = sendgrid.new_list()
+    sendgrid.done(sendgrid.upsert([{"email": f"p{number}@example.com"} for number in range(10)], list_id))
+    assert len(exported(sendgrid, list_id, max_file_size=1)["urls"]) == 1
+    sendgrid.sandbox.faults.export_file_bytes = 400
+    files = [
+        [row["EMAIL"] for row in csv.DictReader(downloaded(url).splitlines())]
+        for url in exported(sendgrid, list_id)["urls"]
+    ]
+    assert len(files) > 2
+    assert [email for emails in files for email in emails] == [f"p{number}@example.com" for number in range(10)]
+
+
+def test_an_export_of_nobody_is_a_header(sendgrid):
+    export = exported(sendgrid, sendgrid.new_list())
+    assert (export["status"], export["contact_count"]) == ("ready", 0)
+    assert [len(downloaded(url).splitlines()) for url in export["urls"]] == [1]
+
+
+def test_an_export_may_fail_and_says_so(sendgrid):
+    sendgrid.sandbox.faults.failed_exports = 1
+    list_id = sendgrid.new_list()
+    export = exported(sendgrid, list_id)
+    assert (export["status"], export["message"], "urls" in export) == ("failure", "the export failed", False)
+    assert exported(sendgrid, list_id)["status"] == "ready"
+
+
+@pytest.mark.parametrize("size", [0, "20"])
+def test_the_size_of_files_is_a_number_of_megabytes(sendgrid, size):
+    body = {"list_ids": [sendgrid.new_list()], "max_file_size": size}
+    assert sendgrid("POST", "/v3/marketing/contacts/exports", body).status_code == 400
 
 
 def test_an_export_of_an_unknown_list_is_not_found(sendgrid):

@@ -8,7 +8,7 @@ import pytest
 from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, ThrottledError, TransientError
 from exporters.model.export import Mapping
 from exporters.model.fields import FieldType, email_field
-from exporters.providers.base import JobState, Refusal
+from exporters.providers.base import JobReport, JobState, Refusal
 from exporters.providers.brevo import JOB_STATES, Brevo
 from tests.unit.providers.answers import recorded
 from tests.unit.providers.conftest import KEY, Vendor
@@ -195,6 +195,31 @@ class TestSubmit:
             brevo.submit("42", CONTACTS)
 
 
+class TestImportRuns:
+    @pytest.mark.parametrize(
+        ("processes", "runs"),
+        [
+            ([], False),
+            ([{"id": 1, "name": "IMPORTUSER", "status": "queued"}], True),
+            ([{"id": 1, "name": "IMPORTUSER", "status": "in_process"}], True),
+            ([{"id": 2, "name": "EXPORTUSER", "status": "queued"}, {"id": 1, "status": "in_process"}], False),
+            (
+                [
+                    {"id": 2, "name": "IMPORTUSER", "status": "completed"},
+                    {"id": 1, "name": "IMPORTUSER", "status": "failed"},
+                ],
+                False,
+            ),
+        ],
+    )
+    def test_only_imports_that_have_not_ended_are_at_work(
+        self, brevo: Brevo, vendor: Vendor, processes: list[dict[str, Any]], runs: bool
+    ) -> None:
+        vendor.answer({"count": len(processes), "processes": processes})
+        assert brevo.import_runs() is runs
+        assert [request.path for request in vendor.requests] == ["/v3/processes"]
+
+
 class TestPoll:
     def test_the_words_of_contract_and_sdk_are_all_known(self) -> None:
         assert JOB_STATES == {
@@ -231,12 +256,18 @@ class TestPoll:
             assert brevo.poll("78").state is JobState.PENDING
         assert "status unknown" in caplog.text
 
+    @pytest.mark.parametrize("info", [None, {"import": {"invalid_emails": None}}])
+    def test_nobody_in_a_cancelled_import_has_a_verdict(
+        self, brevo: Brevo, vendor: Vendor, info: dict[str, Any] | None
+    ) -> None:
+        vendor.answer(listed({"id": 78, "status": "cancelled", "info": info}))
+        assert brevo.poll("78") == JobReport(state=JobState.DONE, report_missing=True)
+
     @pytest.mark.parametrize(
         ("process", "words"),
         [
             (answer("process_failed"), "the file could not be read"),
             ({"id": 78, "status": "failed", "error": "no room for ann@example.com"}, "no room for …"),
-            ({"id": 78, "status": "cancelled"}, "cancelled"),
         ],
     )
     def test_a_job_that_failed_says_why(
@@ -313,7 +344,15 @@ class TestPace:
         vendor.answer(answer("throttled"), 429, {"x-sib-ratelimit-remaining": "0", "x-sib-ratelimit-reset": "1800"})
         with pytest.raises(ThrottledError) as caught:
             brevo.poll("78")
-        assert caught.value.wait_s == 1800.0
+        assert (caught.value.wait_s, caught.value.polls_only) == (1800.0, True)
+        assert (brevo.polls_not_before_s, brevo.not_before_s) == (1800.0, None)
+
+    def test_a_429_to_an_import_holds_everything(self, brevo: Brevo, vendor: Vendor) -> None:
+        vendor.answer(answer("throttled"), 429, {"x-sib-ratelimit-remaining": "0", "x-sib-ratelimit-reset": "1"})
+        with pytest.raises(ThrottledError) as caught:
+            brevo.submit("42", CONTACTS)
+        assert not caught.value.polls_only
+        assert (brevo.polls_not_before_s, brevo.not_before_s) == (None, 1.0)
 
     @pytest.mark.parametrize(("remaining", "wait_s"), [(50, None), (20, 100.0), (1, 1050.0), (0, 2100.0)])
     def test_the_last_questions_of_an_hour_are_spread_over_the_rest_of_it(
@@ -322,7 +361,7 @@ class TestPace:
         headers = {"x-sib-ratelimit-remaining": str(remaining), "x-sib-ratelimit-reset": "2100"}
         vendor.answer(answer("processes"), 200, headers)
         brevo.poll("78")
-        assert brevo.not_before_s == wait_s
+        assert (brevo.polls_not_before_s, brevo.not_before_s) == (wait_s, None)
 
     def test_imports_have_a_limit_of_their_own_and_no_reserve(self, brevo: Brevo, vendor: Vendor) -> None:
         headers = {"x-sib-ratelimit-remaining": "1", "x-sib-ratelimit-reset": "1"}

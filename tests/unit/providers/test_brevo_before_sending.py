@@ -8,7 +8,7 @@ import pytest
 from exporters.errors import AccessError, ConfigError, TransientError
 from exporters.model.export import Mapping
 from exporters.providers.base import Suppression, SuppressionKind, Suppressions
-from exporters.providers.brevo import BLOCKLIST_QUESTIONS, Brevo
+from exporters.providers.brevo import FILE_QUESTIONS, Brevo
 from tests.unit.providers.answers import recorded
 from tests.unit.providers.conftest import Vendor
 
@@ -27,7 +27,7 @@ class TestBlocklist:
         self, brevo: Brevo, vendor: Vendor
     ) -> None:
         vendor.answer(answer("import_accepted"), 202)
-        assert brevo.suppressions(None) == Suppressions(rows=(), token="78:0", wait_s=2.0)
+        assert brevo.suppressions(None) == Suppressions(rows=[], token="78:0", wait_s=1.0)
         request = vendor.requests[0]
         assert (request.method, request.target) == ("POST", "/v3/contacts/export")
         assert json.loads(request.body) == {
@@ -42,7 +42,7 @@ class TestBlocklist:
 
     def test_an_empty_object_means_that_nobody_is_blocklisted(self, brevo: Brevo, vendor: Vendor) -> None:
         vendor.answer({}, 200)
-        assert brevo.suppressions(None) == Suppressions(rows=(), token=None)
+        assert brevo.suppressions(None) == Suppressions(rows=[], token=None)
 
     @pytest.mark.parametrize(("status", "body"), [(202, {}), (200, []), (202, {"processId": None}), (202, b"<html>")])
     def test_what_cannot_be_read_does_not_mean_nobody(
@@ -59,10 +59,10 @@ class TestBlocklist:
             vendor.answer({"id": 78, "name": "SEARCH_EXPORT_USERS_API", "status": status})
             parts.append(brevo.suppressions(parts[-1].token))
         assert [(part.token, part.wait_s) for part in parts] == [
-            ("78:0", 2.0),
-            ("78:1", 5.0),
-            ("78:2", 15.0),
-            ("78:3", 60.0),
+            ("78:0", 1.0),
+            ("78:1", 2.0),
+            ("78:2", 5.0),
+            ("78:3", 15.0),
             ("78:4", 60.0),
         ]
         assert {request.target for request in vendor.requests[1:]} == {"/v3/processes/78"}
@@ -105,7 +105,7 @@ class TestBlocklist:
             brevo.suppressions("194:0")
 
     @pytest.mark.parametrize(
-        ("token", "status"), [("78:0", "failed"), ("78:5", "cancelled"), (f"78:{BLOCKLIST_QUESTIONS - 1}", "queued")]
+        ("token", "status"), [("78:0", "failed"), ("78:5", "cancelled"), (f"78:{FILE_QUESTIONS - 1}", "queued")]
     )
     def test_a_file_that_is_never_written_ends_the_waiting(
         self, brevo: Brevo, vendor: Vendor, token: str, status: str
@@ -125,8 +125,8 @@ class TestBlocklist:
     def test_questions_keep_to_the_hourly_limit(self, brevo: Brevo, vendor: Vendor) -> None:
         headers = {"x-sib-ratelimit-remaining": "20", "x-sib-ratelimit-reset": "2100"}
         vendor.answer({"id": 78, "name": "SEARCH_EXPORT_USERS_API", "status": "queued"}, 200, headers)
-        brevo.suppressions("78:0")
-        assert brevo.not_before_s == 100.0
+        assert brevo.suppressions("78:0").wait_s == 100.0
+        assert (brevo.polls_not_before_s, brevo.not_before_s) == (100.0, None)
 
 
 class TestAccountContacts:

@@ -3,7 +3,7 @@ from itertools import count
 
 import pytest
 
-from exporters.providers import reports
+from exporters.providers import files, reports
 from exporters.providers.base import Refusal
 from tests.unit.providers.conftest import Vendor
 
@@ -87,7 +87,7 @@ def test_a_report_that_unpacks_to_more_than_the_limit_is_missing(vendor: Vendor)
 
 def test_a_report_that_drips_for_too_long_is_missing(vendor: Vendor) -> None:
     vendor.answer(CSV)
-    ticks = count(step=reports.TOTAL_TIMEOUT_S + 1)
+    ticks = count(step=files.TOTAL_TIMEOUT_S + 1)
     assert reports.fetch(vendor.url, clock=lambda: next(ticks)) is None
 
 

@@ -22,6 +22,8 @@ class BrevoFaults(ImportFaults):
     unknown_list_status: Literal[400, 404] = 400  #: of an import to a list that does not exist
     parallel_imports_stick: bool = True  #: an import that arrives while another runs stays queued for ever
     failed_jobs: NonNegativeInt = 0  #: so many of the next processes end as `failed` and take nobody
+    #: So many of the next processes end as `cancelled`, their work done all the same.
+    cancelled_jobs: NonNegativeInt = 0
     report_numbers: bool = False  #: processes tell counts where links to reports are expected
     export_link: Literal["html", "url"] = "html"  #: what `export_url` holds; contract and SDK differ
     unreachable_file: Literal["failed", "stuck"] = "failed"  #: the process of a `fileUrl` that cannot be read

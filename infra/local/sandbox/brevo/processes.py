@@ -103,7 +103,11 @@ class Processes:
         process.status = "in_process"
         faults = self._faults()
         end = self._complete
-        if faults.failed_jobs:
+        if faults.cancelled_jobs:
+            faults.cancelled_jobs -= 1
+            work(process)
+            end = self._cancel
+        elif faults.failed_jobs:
             faults.failed_jobs -= 1
             end = self._fail
         else:
@@ -117,6 +121,10 @@ class Processes:
 
     def _fail(self, process: Process) -> None:
         process.status = "failed"
+        self._notify(process)
+
+    def _cancel(self, process: Process) -> None:
+        process.status = "cancelled"
         self._notify(process)
 
     def _complete(self, process: Process) -> None:

@@ -43,11 +43,15 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
         self,
         *,
         api_key: str = DEFAULT_KEY,
+        other_keys: Sequence[str] = (),
+        organization_id: str = "5f2b8d7d1c9e440000000001",
         language: Literal["en", "fr"] = "en",
         port: int = 0,
         faults: BrevoFaults | None = None,
     ) -> None:
-        self._api_key = api_key
+        """All keys are of the same account, the organisation `organization_id`."""
+        self._keys = frozenset({api_key, *other_keys})
+        self._organization_id = organization_id
         self._language = language
         self._worker = Worker()
         self._files = FileHost()
@@ -102,7 +106,7 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
         return Reply(status=429, body=reply.body, headers={**reply.headers, **_rate_headers(spent, now)})
 
     def refuse(self, request: Request, route: str) -> Reply | None:
-        if self.faults.unauthorized or request.headers.get("api-key") != self._api_key:
+        if self.faults.unauthorized or request.headers.get("api-key") not in self._keys:
             return error(401, "unauthorized", "Key not found")
         if self.faults.ip_blocked:
             return error(401, "unauthorized", IP_BLOCKED.format(request.client))
@@ -133,9 +137,12 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
         return ((self._others, faults.others_per_hour, faults.hour_s),)
 
     def _account(self, _: Request) -> Reply:
+        """With the ids of the vendor's SDK `brevo-python` 5.1.0, `brevo/account/types/get_account_response.py`."""
         return Reply.json(
             {
-                "organization_id": "sandbox",
+                "organization_id": self._organization_id,
+                "user_id": 1,
+                "enterprise": False,
                 "email": "owner@example.com",
                 "firstName": "Sandbox",
                 "lastName": "Owner",

@@ -12,7 +12,7 @@ import orjson
 
 from infra.local.sandbox.contacts import Contacts, Lagged, packed
 from infra.local.sandbox.routes import Route
-from infra.local.sandbox.sendgrid.errors import not_found, refused
+from infra.local.sandbox.sendgrid.errors import refused, refused_alone
 from infra.local.sandbox.sendgrid.faults import SendGridFaults
 from infra.local.sandbox.sendgrid.fields import IDENTIFIERS, Fields
 from infra.local.sandbox.sendgrid.ids import ContactIds
@@ -191,29 +191,38 @@ class ContactRoutes:
         for index, email in enumerate(emails):
             if not isinstance(email, str) or len(email) > MAX_SEARCH_CHARS or (email and not ADDRESS.fullmatch(email)):
                 raise refused(400, "email is not valid", f"emails[{index}]")
-        return self._matches({email.lower(): email.lower() for email in emails if email})
+        found = self._matches({email.lower(): email.lower() for email in emails if email})
+        if found is None:
+            raise refused(404, "not found")
+        return found
 
     def _search_by_identifier(self, request: Request, identifier_type: str) -> Reply:
         """Contacts by one kind of identifier; 404 when there is none at all."""
+        refuse = refused_alone if self._faults().look_up_error == "object" else refused
         if identifier_type not in ("email", *IDENTIFIERS):
-            raise refused(400, "identifier type is not valid", "identifier_type")
+            raise refuse(400, "identifier type is not valid", "identifier_type")
         wanted = json_body(request).get("identifiers")
         if not isinstance(wanted, list) or not 1 <= len(wanted) <= MAX_SEARCH_EMAILS:
-            raise refused(400, f"1 to {MAX_SEARCH_EMAILS} identifiers are required", "identifiers")
+            raise refuse(400, f"1 to {MAX_SEARCH_EMAILS} identifiers are required", "identifiers")
         is_email = identifier_type == "email"
         for index, item in enumerate(wanted):
             if not isinstance(item, str) or (is_email and not ADDRESS.fullmatch(item)):
-                raise refused(400, f"{identifier_type} '{item}' is not valid", f"identifiers[{index}]")
+                raise refuse(400, f"{identifier_type} '{item}' is not valid", f"identifiers[{index}]")
         if is_email:
-            return self._matches({item.lower(): item.lower() for item in wanted})
-        return self._matches({item: f"{identifier_type}:{item}" for item in wanted})
+            found = self._matches({item.lower(): item.lower() for item in wanted})
+        else:
+            found = self._matches({item: f"{identifier_type}:{item}" for item in wanted})
+        if found is None:
+            raise refuse(404, "not found")
+        return found
 
-    def _matches(self, keys: dict[str, str]) -> Reply:
-        """What a look-up answers; `keys` are identifiers as they were asked for and as the store knows them."""
+    def _matches(self, keys: dict[str, str]) -> Reply | None:
+        """What a look-up answers; `keys` are identifiers as they were asked for and as the store knows them.
+
+        None where there is nobody.
+        """
         result = {asked: self._found(key) for asked, key in keys.items()}
-        if not any("contact" in answer for answer in result.values()):
-            raise not_found()
-        return Reply.json({"result": result})
+        return Reply.json({"result": result}) if any("contact" in answer for answer in result.values()) else None
 
     def _found(self, key: str) -> dict[str, Any]:
         with self._contacts.lock:

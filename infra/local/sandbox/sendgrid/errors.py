@@ -15,5 +15,11 @@ def refused(status: int, message: str, field: str | None = None) -> RefusedError
     return RefusedError(error(status, message, field))
 
 
+def refused_alone(status: int, message: str, field: str | None = None) -> RefusedError:
+    """With one error that is the whole body: `ContactsError` of the contract."""
+    named = {} if field is None else {"field": field}
+    return RefusedError(Reply.json({**named, "message": message}, status))
+
+
 def not_found() -> RefusedError:
     return refused(404, "not found")

@@ -32,7 +32,7 @@ DEFAULT_KEY = "SG.sandbox"
 MAX_REQUEST_LINE = 8_192
 
 #: https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions
-SCOPED_AREAS = ("marketing", "suppression")
+SCOPED_AREAS = ("marketing", "suppression", "user")
 
 
 class SendGridSandbox(Sandbox[SendGridFaults]):
@@ -40,8 +40,18 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
 
     name: ClassVar = "sendgrid"
 
-    def __init__(self, *, api_key: str = DEFAULT_KEY, port: int = 0, faults: SendGridFaults | None = None) -> None:
-        self._api_key = api_key
+    def __init__(
+        self,
+        *,
+        api_key: str = DEFAULT_KEY,
+        other_keys: Sequence[str] = (),
+        user_id: int = 1,
+        port: int = 0,
+        faults: SendGridFaults | None = None,
+    ) -> None:
+        """All keys are of the same account, whose number is `user_id`."""
+        self._authorizations = frozenset(f"Bearer {key}" for key in (api_key, *other_keys))
+        self._user_id = user_id
         self._worker = Worker()
         self._files = FileHost()
         super().__init__(faults=faults or SendGridFaults(), port=port)
@@ -72,6 +82,7 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
     def routes(self) -> Sequence[Route]:
         return (
             Route("GET", "/v3/scopes", self._get_scopes),
+            Route("GET", "/v3/user/username", self._get_username),
             *self._fields.routes(),
             *self._lists.routes(),
             *self._jobs.routes(),
@@ -100,7 +111,7 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
         allowance = self._bucket(route).take(limit=self._limit(route), window_s=self.faults.rate_window_s, now=now)
         if len(f"{request.method} {request.target} HTTP/1.1\r\n") > MAX_REQUEST_LINE:
             return Reply.html(414)
-        if self.faults.unauthorized or request.headers.get("Authorization") != f"Bearer {self._api_key}":
+        if self.faults.unauthorized or request.headers.get("Authorization") not in self._authorizations:
             return error(401, "authorization required")
         if self._is_blocked() or not self._may_use(route):
             return error(403, "access forbidden")
@@ -140,6 +151,10 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
 
     def _get_scopes(self, _: Request) -> Reply:
         return Reply.json({"scopes": list(self.faults.scopes)})
+
+    def _get_username(self, _: Request) -> Reply:
+        """https://github.com/twilio/sendgrid-oai/blob/2a6ae1824abb462e3903687a9188df2270475ffa/spec/json/tsg_user_v3.json"""
+        return Reply.json({"username": "sandbox", "user_id": self._user_id})
 
     def _get_stored(self, _: Request, list_id: str) -> Reply:
         members = self._lists.find(list_id).members
