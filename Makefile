@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AZURITE := infra/local/node_modules/.package-lock.json
 
-.PHONY: help install start demo test check bench lock python clean
+.PHONY: help install start demo test check simulate bench lock python clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -42,6 +42,9 @@ check: $(READY) ## lint, types and unit tests, in about two minutes
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -n auto tests/unit
+
+simulate: $(READY) ## whole runs with every fault that may happen, one world a seed: SEEDS=1000; SEED=7 shows one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(FIRST),--first $(FIRST))
 
 bench: install ## speed and memory as ratios; writes .local/bench.json
 	@$(BIN)/python -m tests.bench
