@@ -11,8 +11,10 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 from pydantic import SecretStr
 
+from exporters import log
 from exporters.exporter import Exporter
 from exporters.model.connection import Connection
+from exporters.notifications.webhooks import HttpWebhooks
 from exporters.parts import Parts, QueueNames
 from exporters.planning.engine import DuckDbPlanning
 from exporters.providers import registry
@@ -39,6 +41,7 @@ class LocalCredential:
 
 def build(settings: Settings) -> Exporter:
     """Everything wired to Azure, or to the cloud on one machine. Makes no request."""
+    log.keep_urls_out()
     credential: TokenCredential = LocalCredential() if settings.local_mode else _identity(settings)
     state = _blobs(settings, settings.state_account, credential)
     segments = _blobs(settings, settings.segments_account, credential)
@@ -52,8 +55,14 @@ def build(settings: Settings) -> Exporter:
             state=AzureBlobStore(state.get_container_client(settings.state_container)),
             segments=AzureBlobStore(segments.get_container_client(settings.segments_container)),
             queues=AzureQueues(_queues(settings, credential)),
-            queue_names=QueueNames(plan=settings.plan_queue, batch=settings.batch_queue, poll=settings.poll_queue),
+            queue_names=QueueNames(
+                plan=settings.plan_queue,
+                batch=settings.batch_queue,
+                poll=settings.poll_queue,
+                notify=settings.notify_queue,
+            ),
             secrets=KeyVaultSecrets(_vault(settings, credential)),
+            webhooks=HttpWebhooks(),
             connect=connect,
             facts=lambda connection: registry.provider_class(connection.provider),
             now=lambda: datetime.now(UTC),

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     poll_queue: str = Field(
         default="poll-jobs", validation_alias="POLL_QUEUE", description="Queue of import jobs to ask for."
     )
+    notify_queue: str = Field(
+        default="notify", validation_alias="NOTIFY_QUEUE", description="Queue of notifications to post to receivers."
+    )
     tick_schedule: str = Field(
         default="0 * * * * *",
         validation_alias="TICK_SCHEDULE",

@@ -13,8 +13,8 @@ import requests
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.queue import QueueServiceClient
 
-from infra.local import azurite
 from infra.local.app_settings import QUEUES, SETTINGS
+from infra.local.azurite import Azurite
 from infra.local.hosts import ROOT, HostKind, Hosts
 from infra.local.processes import Child, Processes
 from infra.local.sandbox.brevo.sandbox import DEFAULT_KEY as BREVO_KEY
@@ -95,6 +95,21 @@ class LocalCloud:
     def azurite_pid(self) -> int:
         return self._azurite.pid
 
+    def kill_host(self, number: int) -> bool:
+        """`kill -9` the process that runs as this host now, and its children; False when none runs at this moment.
+
+        It is started again at its address.
+        """
+        return self._hosts.kill(number)
+
+    def stop_storage(self) -> None:
+        """Take blobs and queues away, as in an outage."""
+        self._azurite.stop()
+
+    def start_storage(self) -> None:
+        """Bring blobs and queues back; what they held before is there if `data` was given. Raises StartError."""
+        self._azurite.start()
+
     @property
     def settings(self) -> dict[str, str]:
         """The app's environment, secrets included."""
@@ -122,7 +137,7 @@ class LocalCloud:
 
     def _start(self, stack: ExitStack) -> None:
         sandboxes = {name: self._launch_sandbox(name) for name in SANDBOXES}
-        self._azurite = azurite.start(self._processes, location=self._data)
+        self._azurite = Azurite(self._processes, location=self._data)
         self._settings["AzureWebJobsStorage"] = self._azurite.connection_string
         self._create_storage(stack)
         self._meet_sandboxes(sandboxes)

@@ -17,6 +17,8 @@ from infra.local.processes import Child, Processes, StartError
 ROOT = Path(__file__).parents[2]
 #: Core Tools fetches its extension bundle at the first start.
 FUNC_READY_WITHIN_S = 300.0
+#: Between two tries to start a host that does not come up.
+PAUSE_AFTER_FAILURE_S = 1.0
 
 
 class HostKind(StrEnum):
@@ -49,6 +51,10 @@ class Hosts:
             self._children.append(child)
         for number in range(count):
             threading.Thread(target=self._keep, args=(number,), daemon=True).start()
+
+    def kill(self, number: int) -> bool:
+        """End a host as `kill -9` does, with its children; False when it has ended already."""
+        return self._children[number].kill()
 
     def stop(self) -> None:
         """End all; functions at work may finish."""
@@ -87,6 +93,8 @@ class Hosts:
         return url
 
     def _keep(self, number: int) -> None:
+        """Start a host again whenever it ends, until it serves. Each has a thread of its own for that."""
+        port = int(self.urls[number].rpartition(":")[2])
         while True:
             child = self._children[number]
             status = child.process.wait()
@@ -94,15 +102,15 @@ class Hosts:
                 if self._stopping:
                     return
                 print(f"{child.name} ended with status {status} and is started again", file=sys.stderr, flush=True)
-                self._processes.stop(child)
-                try:
-                    port = int(self.urls[number].rpartition(":")[2])
-                    again = self._launch(number, port)
-                    self._await_ready(again, port)
-                except StartError as error:
+                self._processes.stop(child)  # its own children, if it had any
+                self._children[number] = again = self._launch(number, port)
+            try:
+                self._await_ready(again, port)
+            except StartError as error:
+                if not self._stopping:
                     print(error, file=sys.stderr, flush=True)
-                    return
-                self._children[number] = again
+                    time.sleep(PAUSE_AFTER_FAILURE_S)
+                again.kill()
 
 
 def free_port() -> int:

@@ -83,6 +83,13 @@ class Child:
             self._told_to_end = True
             self._signal(signal.SIGTERM)
 
+    def kill(self) -> bool:
+        """End it at once, with whatever it has started itself; False when it has ended already."""
+        if self.process.poll() is not None:
+            return False
+        self._signal(signal.SIGKILL)
+        return True
+
     def stop(self, *, within_s: float = END_WITHIN_S) -> int:
         """End it, by force when it does not end in time; answers its exit status."""
         self.tell_to_end()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,24 @@ def test_the_readme_s_table_names_every_setting_and_its_default():
     for field in Settings.model_fields.values():
         name = str(field.validation_alias)
         if name in rows and field.default not in {None, False} and not field.is_required():
-            assert rows[name].strip("`") == str(field.default).removesuffix(".0"), name
+            assert rows[name].strip("`") == written(field.default), name
+
+
+def written(default: object) -> str:
+    """A default as an operator would write it."""
+    return f"{default!s:0>8}" if isinstance(default, timedelta) else str(default).removesuffix(".0")
+
+
+def test_a_step_is_taken_for_dead_after_the_time_that_host_json_lets_it_live():
+    timeout = json.loads((ROOT / "host.json").read_text())["functionTimeout"]
+
+    assert written(Settings.model_fields["step_limit"].default) == timeout
+
+
+def test_an_app_setting_changes_the_time_that_a_step_may_live(monkeypatch):
+    name = "AzureFunctionsJobHost__functionTimeout"
+
+    assert settings(monkeypatch, LOCAL | {name: "00:00:12"}).step_limit == timedelta(seconds=12)
 
 
 def test_each_setting_is_described():

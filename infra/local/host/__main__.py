@@ -5,6 +5,7 @@ on SIGTERM and Ctrl-C, letting functions at work finish, and when the process th
 """
 
 import argparse
+import faulthandler
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from infra.local.host.functions import LoadError
+from infra.local.host.options import OptionError
 from infra.local.host.process import HostProcess
 
 log = logging.getLogger("host")
@@ -39,11 +41,12 @@ def main() -> int:
     _set_up_logging()
     try:
         host = HostProcess.load(arguments.app_dir.resolve(), os.environ, port=arguments.port)
-    except (LoadError, ValidationError, OSError) as error:
+    except (LoadError, OptionError, ValidationError, OSError) as error:
         log.error("the app cannot run: %s", error)  # noqa: TRY400  it says all there is to say
         return 1
     try:
         _on_signals(_raise_told_to_end)
+        log.info("the host starts, process %d", os.getpid())
         host.start()
         print(json.dumps({"name": "host", "url": host.url}), flush=True)
         _watch(host)
@@ -92,6 +95,7 @@ def _watch(host: HostProcess) -> None:
             return
         for name in host.overdue():
             # A thread cannot be ended from outside, in Azure neither: the whole process goes.
+            faulthandler.dump_traceback()  # where it hangs
             _give_up(f"Timeout value of {host.timeout} exceeded by function {name}", status=EXIT_TIMEOUT)
 
 

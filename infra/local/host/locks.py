@@ -23,7 +23,8 @@ class TimerRecord:
     """Lock and status of one timer, in the container where the real host keeps them."""
 
     def __init__(self, connection_string: str, host_id: str, function: str) -> None:
-        service = BlobServiceClient.from_connection_string(connection_string)
+        # No retries: the listener comes again, and what waits here would lose the lock that it holds.
+        service = BlobServiceClient.from_connection_string(connection_string, retry_total=0)
         self._container: ContainerClient = service.get_container_client(CONTAINER)
         self._lock = self._container.get_blob_client(f"locks/{host_id}/Host.Functions.{function}.Listener")
         self._status = self._container.get_blob_client(f"timers/{host_id}/Host.Functions.{function}/status")

@@ -18,7 +18,17 @@ from pydantic.alias_generators import to_camel
 #: https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
 OVERRIDE = "AzureFunctionsJobHost__"
 
+#: Setting of this host alone: seconds that a message stays hidden after it was fetched, where tests cannot wait for
+#: the ten minutes of Azure.
+LEASE = "LOCAL_LEASE_SECONDS"
+#: Azure's. https://github.com/Azure/azure-functions-host/issues/10461
+LEASE_S = 600
+
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
+
+
+class OptionError(Exception):
+    """A setting of this host cannot be used; the text says which, and what would do."""
 
 
 class _Section(BaseModel):
@@ -63,6 +73,17 @@ class HostOptions(_Section):
             if name.startswith(OVERRIDE):
                 _put(said, name.removeprefix(OVERRIDE).split("__"), value)
         return cls.model_validate(said)
+
+
+def lease_s(settings: Mapping[str, str]) -> int:
+    """Whole seconds that a message stays hidden after it was fetched, and again after each renewal. Raises OptionError.
+
+    A queue takes up to seven days: https://learn.microsoft.com/rest/api/storageservices/get-messages
+    """
+    text = settings.get(LEASE) or str(LEASE_S)
+    if not text.isdecimal() or not 2 <= int(text) <= 7 * 24 * 3600:
+        raise OptionError(f"{LEASE} is {text!r}: give whole seconds, from 2 to a week")
+    return int(text)
 
 
 def _put(section: dict[str, Any], path: list[str], value: str) -> None:

@@ -12,7 +12,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from infra.local.host.functions import Function, HttpFunction, QueueFunction, TimerFunction, load
 from infra.local.host.http import HttpFunctions, Keys
 from infra.local.host.locks import TimerRecord
-from infra.local.host.options import HostOptions
+from infra.local.host.options import HostOptions, lease_s
 from infra.local.host.polling import Bell
 from infra.local.host.queues import QueueListener
 from infra.local.host.runner import Runner
@@ -53,7 +53,9 @@ class HostProcess:
 
     @classmethod
     def load(cls, app_dir: Path, settings: Mapping[str, str], *, port: int) -> "HostProcess":
-        """Raises LoadError, ValidationError for a wrong host.json, and OSError for a missing one or a port in use."""
+        """Raises LoadError, OptionError, ValidationError for a wrong host.json, and OSError for a missing one or a port
+        in use.
+        """
         options = HostOptions.read(app_dir / "host.json", settings)
         functions = load(app_dir, settings)
         return cls(functions, options, settings, port=port)
@@ -95,7 +97,7 @@ class HostProcess:
         self, functions: list[Function], options: HostOptions, settings: Mapping[str, str]
     ) -> list[Listener]:
         queues = [
-            QueueListener(function, options.extensions.queues, self._runner, self._bell)
+            QueueListener(function, options.extensions.queues, self._runner, self._bell, lease_s=lease_s(settings))
             for function in functions
             if isinstance(function, QueueFunction)
         ]

@@ -18,22 +18,24 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.functions.queue import QueueMessage
-from azure.storage.queue import QueueClient
+from azure.storage.queue import ExponentialRetry, QueueClient
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from infra.local.host.functions import QueueFunction
-from infra.local.host.options import QueueOptions
+from infra.local.host.options import LEASE_S, QueueOptions
 from infra.local.host.polling import Backoff, Bell
 from infra.local.host.runner import Runner
 
 log = logging.getLogger("host.queue")
 
-#: A message is hidden for this long when fetched, and again at each renewal while its function runs.
-#: https://github.com/Azure/azure-functions-host/issues/10461
-LEASE_S = 600
+#: A message is hidden for the length of a lease when fetched, and again at each renewal while its function runs.
 RENEWALS_PER_LEASE = 2
 #: When functions end in quick succession, an empty queue is looked at no more often than this.
 PAUSE_AFTER_RING_S = 0.02
+#: While storage is away the end of a message is tried again for about half a minute, as by the storage clients of the
+#: real host: https://learn.microsoft.com/azure/storage/blobs/storage-retry-policy. After that its lease ends, and it
+#: runs once more. Fetching and renewing come again by themselves.
+SETTLE_RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5, random_jitter_range=1)
 POISON = "-poison"
 #: Longest name of a queue.
 #: https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
@@ -72,6 +74,7 @@ class QueueListener:
         self._backoff = Backoff(options.max_polling_interval.total_seconds(), random.Random())
         self._held: dict[str, Held] = {}
         self._stopping = threading.Event()
+        self._is_away = False
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -100,17 +103,26 @@ class QueueListener:
         """Fetch one batch and start it; answers whether there was any message."""
         try:
             pages = self._queue.receive_messages(
-                messages_per_page=self._options.batch_size, visibility_timeout=self._lease_s
+                messages_per_page=self._options.batch_size, visibility_timeout=self._lease_s, retry_total=0
             ).by_page()
             messages = list(next(pages, ()))
         except ResourceNotFoundError:
             return False  # the trigger never creates its queue
         except AzureError as error:
-            log.warning("%s: cannot fetch from %s: %s", self._function.name, self._function.queue, error)
+            self._note_away(str(error))
             return False
+        self._note_away("")
         for message in messages:
             self._begin(Held(message, time.monotonic() + self._lease_s / RENEWALS_PER_LEASE))
         return bool(messages)
+
+    def _note_away(self, error: str) -> None:
+        """Say once that storage is away, and once that it is back."""
+        if error and not self._is_away:
+            log.warning("%s: cannot fetch from %s: %s", self._function.name, self._function.queue, error)
+        elif self._is_away and not error:
+            log.warning("%s: fetches from %s again", self._function.name, self._function.queue)
+        self._is_away = bool(error)
 
     def _begin(self, held: Held) -> None:
         message = held.message
@@ -185,7 +197,10 @@ class QueueListener:
                     continue
                 try:
                     renewed = self._queue.update_message(
-                        held.message.id, held.message.pop_receipt, visibility_timeout=self._lease_s
+                        held.message.id,
+                        held.message.pop_receipt,
+                        visibility_timeout=self._lease_s,
+                        retry_total=0,
                     )
                 except AzureError as error:
                     log.warning("%s: cannot renew message %s: %s", self._function.name, held.message.id, error)
@@ -196,7 +211,7 @@ class QueueListener:
 
 def _client(function: QueueFunction, queue: str) -> QueueClient:
     # Without policies: content travels as it is stored, so that a message which is no base64 can still be moved.
-    return QueueClient.from_connection_string(function.connection_string, queue)
+    return QueueClient.from_connection_string(function.connection_string, queue, retry_policy=SETTLE_RETRIES)
 
 
 def _poison_client(function: QueueFunction) -> QueueClient | None:

@@ -1,4 +1,4 @@
-"""Runs functions on a pool of threads, as the Python worker does, and says in one line how each ended."""
+"""Runs functions on a pool of threads, as the Python worker does, and logs when each started and how it ended."""
 
 import logging
 import threading
@@ -42,6 +42,7 @@ class Runner:
             return self._changed.wait_for(lambda: not self._unfinished, grace_s)
 
     def _run(self, function: Function, value: object) -> Any:
+        log.info("%s started", function.name)
         started = time.monotonic()
         try:
             result = function(value)

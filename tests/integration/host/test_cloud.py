@@ -12,9 +12,15 @@ import requests
 from azure.keyvault.secrets import SecretClient
 
 from exporters.bootstrap import LocalCredential
+from infra.local.app_settings import QUEUES, SETTINGS
 from infra.local.cloud import LocalCloud
 from infra.local.hosts import HostKind
 from infra.local.processes import StartError
+
+OUTAGE = {
+    "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
+    "TICK_SCHEDULE": "0 0 0 1 1 *",  # a tick would wait for storage as long as its SDK does
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +36,10 @@ def eventually(condition: Callable[[], object], *, within_s: float = 15) -> bool
             return False
         time.sleep(0.1)
     return True
+
+
+def messages(cloud: LocalCloud, queue: str) -> int:
+    return cloud.queues.get_queue_client(queue).get_queue_properties().approximate_message_count or 0
 
 
 def is_well(url: str) -> bool:
@@ -51,7 +61,8 @@ def test_the_api_wants_the_key(cloud):
 
 def test_containers_and_queues_with_their_poison_twins_are_there(cloud):
     assert {container.name for container in cloud.blobs.list_containers()} >= {"segments", "exporter-state"}
-    queues = {"plan-runs", "send-batches", "poll-jobs"}
+    queues = {SETTINGS[name] for name in QUEUES}
+    assert queues >= {"plan-runs", "send-batches", "poll-jobs"}
     assert {queue.name for queue in cloud.queues.list_queues()} == queues | {f"{name}-poison" for name in queues}
 
 
@@ -75,6 +86,35 @@ def test_a_host_that_is_killed_is_started_again_at_its_address(cloud):
     url, old = cloud.host_urls[0], cloud.host_pids[0]
     os.kill(old, signal.SIGKILL)
     assert eventually(lambda: cloud.host_pids[0] != old and is_well(url))
+
+
+def test_a_host_that_is_killed_while_it_starts_is_started_again(cloud):
+    url = cloud.host_urls[1]
+    for _ in range(2):
+        old = cloud.host_pids[1]
+        assert cloud.kill_host(1)
+        assert eventually(lambda old=old: cloud.host_pids[1] != old)
+    assert eventually(lambda: is_well(url), within_s=40)
+
+
+def test_hosts_live_through_an_outage_of_storage_and_what_was_stored_is_there_afterwards(tmp_path):
+    with LocalCloud(hosts=1, logs=tmp_path / "logs", data=tmp_path / "data", settings=OUTAGE) as cloud:
+        pids = cloud.host_pids
+        cloud.state.upload_blob("kept", b"before")
+        cloud.queues.get_queue_client("poll-jobs").send_message("bm9uc2Vuc2U=", visibility_timeout=1)
+        cloud.stop_storage()
+        time.sleep(3)  # listeners meet nobody, several times
+        cloud.start_storage()
+        assert cloud.state.download_blob("kept").readall() == b"before"
+        # It is no message of ours, so its function fails five times, and the one of the poison queue drops it.
+        names = ("poll-jobs", "poll-jobs-poison")
+        assert eventually(lambda: not any(messages(cloud, name) for name in names), within_s=30)
+        assert is_well(cloud.host_urls[0])
+        assert cloud.host_pids == pids
+    log = (tmp_path / "logs" / "host-1.log").read_text()
+    assert log.count("poll_batch: cannot fetch from poll-jobs:") == 1
+    assert log.count("poll_batch: fetches from poll-jobs again") == 1
+    assert "Moving message to queue 'poll-jobs-poison'" in log
 
 
 def test_nothing_is_left_when_the_cloud_ends(tmp_path):

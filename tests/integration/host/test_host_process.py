@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,6 +145,24 @@ def test_a_function_over_the_time_limit_ends_the_process(toy, tmp_path):
     toy.queue.send_message(json.dumps({"sleep_s": 60}))
     assert child.process.wait(15) == 75
     assert eventually(lambda: "Timeout value of 0:00:03 exceeded by function work" in log(tmp_path))
+    assert re.search(r"function_app\.py\", line \d+ in work", log(tmp_path))  # where it hung
+
+
+def test_messages_of_a_killed_host_return_when_their_leases_end(toy):
+    toy.settings |= {"LOCAL_LEASE_SECONDS": "2", "AzureFunctionsJobHost__functionTimeout": "00:01:00"}
+    first, _ = toy.start()
+    toy.queue.send_message(json.dumps({"sleep_s": 4}))
+    assert eventually(lambda: toy.events("work"))
+    first.kill()
+    second, _ = toy.start()
+    assert eventually(lambda: toy.events("work done"), within_s=20)
+    assert [(event["pid"], event["dequeue_count"]) for event in toy.events("work")] == [(first.pid, 1), (second.pid, 2)]
+
+
+def test_an_unusable_lease_is_named(toy):
+    toy.settings["LOCAL_LEASE_SECONDS"] = "ten"
+    with pytest.raises(StartError, match="LOCAL_LEASE_SECONDS is 'ten'"):
+        toy.start()
 
 
 def test_an_app_that_lacks_a_setting_does_not_start_and_says_which(toy):

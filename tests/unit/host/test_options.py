@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.local.host.options import HostOptions
+from infra.local.host.options import HostOptions, OptionError, lease_s
 
 APP = Path(__file__).parents[3]
 
@@ -43,12 +43,28 @@ def test_an_app_setting_replaces_a_value_of_host_json(tmp_path):
         {
             "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
             "AzureFunctionsJobHost__extensions__http__routePrefix": "v2",
+            "AzureFunctionsJobHost__functionTimeout": "00:00:12",
             "extensions__queues__batchSize": "16",
         },
     )
     assert options.extensions.queues.visibility_timeout == timedelta(seconds=1)
     assert options.extensions.http.route_prefix == "v2"
+    assert options.function_timeout == timedelta(seconds=12)
     assert options.extensions.queues.batch_size == 4
+
+
+def test_a_message_is_hidden_for_ten_minutes_or_as_long_as_a_test_wants():
+    assert [lease_s(settings) for settings in ({}, {"LOCAL_LEASE_SECONDS": ""}, {"LOCAL_LEASE_SECONDS": "10"})] == [
+        600,
+        600,
+        10,
+    ]
+
+
+@pytest.mark.parametrize("text", ["1", "-5", "10.5", "soon", "604801"])
+def test_a_lease_that_no_queue_takes_is_refused_by_name(text):
+    with pytest.raises(OptionError, match=r"LOCAL_LEASE_SECONDS is .*give whole seconds"):
+        lease_s({"LOCAL_LEASE_SECONDS": text})
 
 
 def test_the_app_lets_run_at_most_as_many_messages_of_a_queue_as_it_has_threads():
