@@ -28,8 +28,10 @@ def exporter() -> Exporter:
 @cache
 def _build() -> Exporter:
     from exporters import bootstrap
+    from exporters.scratch import claim_scratch
     from exporters.settings import Settings
 
+    claim_scratch()
     return bootstrap.build(Settings())
 
 
@@ -46,6 +48,16 @@ def start_run(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("runs/{export}/{run}", methods=["GET"])
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
     return _response(exporter().show_run(_request(req)))
+
+
+@app.route("runs/{export}/{run}/cancel", methods=["POST"])
+def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().cancel_run(_request(req)))
+
+
+@app.route("runs/{export}/{run}/retry", methods=["POST"])
+def retry_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().retry_run(_request(req)))
 
 
 # ADMIN, the platform's master key: a function key is what automations start runs with, and what starts a run must not
@@ -82,6 +94,27 @@ def start_corrections(req: func.HttpRequest) -> func.HttpResponse:
     return _response(exporter().start_corrections(_request(req)))
 
 
+@app.route("exports/{export}/reconciliations", methods=["POST"])
+def start_reconciliation(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().start_reconciliation(_request(req)))
+
+
+# ADMIN: the first shows people's data, the others put people on a list, or take them off it, whom no segment names.
+@app.route("runs/{export}/{run}/drift", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
+def show_drift(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().show_drift(_request(req)))
+
+
+@app.route("runs/{export}/{run}/repair", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def start_repair(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().start_repair(_request(req)))
+
+
+@app.route("exports/{export}/undo", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
+def start_undo(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().start_undo(_request(req)))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     return _response(exporter().health())
@@ -102,6 +135,11 @@ def poll_batch(message: func.QueueMessage) -> None:
     exporter().poll_batch(message.get_body())
 
 
+@app.queue_trigger(arg_name="message", queue_name="%NOTIFY_QUEUE%", connection=STORAGE)
+def send_notification(message: func.QueueMessage) -> None:
+    exporter().send_notification(message.get_body())
+
+
 @app.queue_trigger(arg_name="message", queue_name="%PLAN_QUEUE%-poison", connection=STORAGE)
 def abandon_run(message: func.QueueMessage) -> None:
     exporter().abandon_run(message.get_body())
@@ -115,6 +153,11 @@ def abandon_send(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name="%POLL_QUEUE%-poison", connection=STORAGE)
 def abandon_poll(message: func.QueueMessage) -> None:
     exporter().abandon_poll(message.get_body())
+
+
+@app.queue_trigger(arg_name="message", queue_name="%NOTIFY_QUEUE%-poison", connection=STORAGE)
+def abandon_notification(message: func.QueueMessage) -> None:
+    exporter().abandon_notification(message.get_body())
 
 
 def _request(req: func.HttpRequest) -> Request:

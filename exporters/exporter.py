@@ -1,13 +1,14 @@
 """The use cases, as the triggers call them. Each may run twice; why that is harmless stands where it is implemented."""
 
-from exporters.api import corrections, health, preview, rejects, runs
+from exporters.api import corrections, drift, health, preview, reconciliations, rejects, runs, undo
 from exporters.api.answers import Answer, Request, answered
 from exporters.delivery.abandon import abandon_batch, abandon_run, read_poisoned
 from exporters.delivery.move import move_run
 from exporters.delivery.poll import poll_batch
 from exporters.delivery.send import send_batch
 from exporters.delivery.watch import watch
-from exporters.model.messages import BatchMessage, PollMessage, RunMessage
+from exporters.model.messages import BatchMessage, NotifyMessage, PollMessage, RunMessage
+from exporters.notifications.deliver import abandon_notification, deliver
 from exporters.parts import Parts
 from exporters.scheduling.start import start_due
 
@@ -39,6 +40,14 @@ class Exporter:
         """POST /api/runs/{export}/{run}/reject, master key"""
         return answered(lambda: runs.reject(self.parts, request))
 
+    def cancel_run(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/cancel"""
+        return answered(lambda: runs.cancel_run(self.parts, request))
+
+    def retry_run(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/retry"""
+        return answered(lambda: runs.retry_run(self.parts, request))
+
     def preview(self, request: Request) -> Answer:
         """POST /api/exports/{export}/preview: values masked"""
         return answered(lambda: preview.preview(self.parts, request))
@@ -54,6 +63,22 @@ class Exporter:
     def start_corrections(self, request: Request) -> Answer:
         """POST /api/runs/{export}/{run}/corrections, master key"""
         return answered(lambda: corrections.start(self.parts, request))
+
+    def start_reconciliation(self, request: Request) -> Answer:
+        """POST /api/exports/{export}/reconciliations"""
+        return answered(lambda: reconciliations.start(self.parts, request))
+
+    def show_drift(self, request: Request) -> Answer:
+        """GET /api/runs/{export}/{run}/drift, master key"""
+        return answered(lambda: drift.show(self.parts, request))
+
+    def start_repair(self, request: Request) -> Answer:
+        """POST /api/runs/{export}/{run}/repair, master key"""
+        return answered(lambda: reconciliations.repair(self.parts, request))
+
+    def start_undo(self, request: Request) -> Answer:
+        """POST /api/exports/{export}/undo, master key"""
+        return answered(lambda: undo.start(self.parts, request))
 
     def health(self) -> Answer:
         """GET /api/health"""
@@ -71,6 +96,10 @@ class Exporter:
         """Ask for the import job of a batch."""
         poll_batch(self.parts, PollMessage.model_validate_json(body))
 
+    def send_notification(self, body: bytes) -> None:
+        """Make the next try to post a notification."""
+        deliver(self.parts, NotifyMessage.model_validate_json(body))
+
     def abandon_run(self, body: bytes) -> None:
         """End a run whose message was poisoned."""
         if (message := read_poisoned(RunMessage, body)) is not None:
@@ -85,3 +114,8 @@ class Exporter:
         """End a batch whose poll message was poisoned."""
         if (message := read_poisoned(PollMessage, body)) is not None:
             abandon_batch(self.parts, message)
+
+    def abandon_notification(self, body: bytes) -> None:
+        """End a notification whose message was poisoned."""
+        if (message := read_poisoned(NotifyMessage, body)) is not None:
+            abandon_notification(self.parts, message)

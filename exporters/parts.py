@@ -1,13 +1,16 @@
 """What the use cases work with. `bootstrap` fills it with Azure and the real providers, tests with in-memory parts."""
 
 import threading
+import uuid
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
 from exporters.model.connection import Connection
+from exporters.notifications.webhooks import Webhooks
 from exporters.planning.engine import Planning
 from exporters.providers.base import Provider
 from exporters.storage.blobs import BlobStore
@@ -18,11 +21,12 @@ from exporters.storage.secrets import Secrets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueNames:
-    """Names of the three queues, as settings give them."""
+    """Names of the queues, as settings give them."""
 
     plan: str
     batch: str
     poll: str
+    notify: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Parts:
     queues: Queues
     queue_names: QueueNames
     secrets: Secrets
+    webhooks: Webhooks
     connect: Callable[[Connection, SecretStr], Provider]  #: raises ConfigError for an unknown provider
     facts: Callable[[Connection], type[Provider]]  #: what a provider's file declares; raises as `connect`
     now: Callable[[], datetime]  #: aware, UTC
@@ -41,6 +46,8 @@ class Parts:
     settle: timedelta  #: a snapshot counts as complete when nothing in it changed for this long
     planning: Planning
     step_limit: timedelta  #: no step lives longer: the platform ends it
+    uploaders: Callable[[int], Executor] = ThreadPoolExecutor  #: so many that carry batches to storage at once
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex  #: never the same twice
     heavy_work: threading.Lock = field(default_factory=threading.Lock)  #: held while a plan or a ledger is made
 
     @property

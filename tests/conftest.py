@@ -9,7 +9,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.queue import QueueServiceClient
 
-from infra.local import azurite as azurite_process
+from infra.local.azurite import Azurite
 from infra.local.processes import Processes
 
 TOY_APP = Path(__file__).parent / "data" / "toy_app"
@@ -38,7 +38,7 @@ class Storage:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     with Processes(logs=tmp_path_factory.mktemp("azurite")) as processes:
-        text = azurite_process.start(processes).connection_string
+        text = Azurite(processes, location=None).connection_string
         with (
             BlobServiceClient.from_connection_string(text) as blobs,
             QueueServiceClient.from_connection_string(text) as queues,

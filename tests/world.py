@@ -14,6 +14,7 @@ from exporters.exporter import Exporter
 from exporters.model.connection import Connection
 from exporters.model.export import Mapping
 from exporters.model.fields import ContactShape, TargetField, email_field
+from exporters.notifications.webhooks import Reply
 from exporters.parts import Parts, QueueNames
 from exporters.planning.engine import DuckDbPlanning
 from exporters.providers.base import (
@@ -80,6 +81,8 @@ class Account:
     removes_by_job: bool = False  #: people leave when a job has ended, not at once
     #: Called before suppressions are answered; may raise.
     on_suppressions: Callable[[], None] = lambda: None
+    #: Called before the people on the list are told; may raise.
+    on_members: Callable[[], None] = lambda: None
     members_after: int = 0  #: as `suppressions_after`, for the people on the list
     listings: int = 0  #: questions for the people on the list
     suppressions_after: int = 0  #: questions that are answered with "the file is being written" first
@@ -147,6 +150,10 @@ class SimulatedProvider:
         report = account.on_submit(rows)
         return self._begin(Job(contacts=rows, report=report, polls_until_done=account.polls_until_done))
 
+    def import_runs(self) -> bool:
+        self._check_key()
+        return self._account.in_flight > 0
+
     def poll(self, job_id: str) -> JobReport:
         self._check_key()
         account, job = self._account, self._account.jobs[job_id]
@@ -187,6 +194,7 @@ class SimulatedProvider:
         self._check_list(list_id)
         account = self._account
         account.listings += 1
+        account.on_members()
         word, _, number = (token or "file:0").partition(":")
         if word == "file" and int(number) < account.members_after:
             return Members(rows=(), token=f"file:{int(number) + 1}", wait_s=self.FILE_WAIT_S)
@@ -229,6 +237,30 @@ class SimulatedProvider:
             raise AccessError("The provider refuses the key: check it")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """A notification as it came in."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass(kw_only=True)
+class SimulatedReceiver:
+    """A receiver of notifications in memory."""
+
+    posts: list[Post] = field(default_factory=list)
+    #: Called with a post after it was taken in; may raise, or answer a status or a whole reply.
+    on_post: Callable[[Post], int | Reply] = lambda post: 204
+
+    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Reply:
+        posted = Post(url=url, body=body, headers=dict(headers))
+        self.posts.append(posted)
+        answer = self.on_post(posted)
+        return answer if isinstance(answer, Reply) else Reply(status=answer, headers={})
+
+
 def refusals(*emails: str, errored: int | None = None) -> JobReport:
     """The report of a job that did not take these addresses."""
     named = tuple(Refusal(email=email, words=f"{email} is not wanted") for email in emails)
@@ -241,17 +273,20 @@ class World:
     def __init__(self) -> None:
         self.time = START
         self.account = Account()
+        self.provider: type[SimulatedProvider] = SimulatedProvider  #: a subclass may declare other facts
         self.state = MemoryBlobStore(now=self.now)
         self.segments = MemoryBlobStore(now=self.now)
         self.queues = MemoryQueues(now=self.now)
         self.secrets = MemorySecrets({"main-key": "good"})
+        self.receiver = SimulatedReceiver()
         self.parts = Parts(
             state=self.state,
             segments=self.segments,
             queues=self.queues,
-            queue_names=QueueNames(plan="plan", batch="batch", poll="poll"),
+            queue_names=QueueNames(plan="plan", batch="batch", poll="poll", notify="notify"),
             secrets=self.secrets,
-            connect=lambda _, key: SimulatedProvider(self.account, key),
+            webhooks=self.receiver,
+            connect=lambda _, key: self.provider(self.account, key),
             facts=self._facts,
             now=self.now,
             jitter=lambda: 0.0,
@@ -310,6 +345,15 @@ class World:
         """End the run of a start."""
         return self.exporter.reject_run(Request(route=self._route(answer), body=body))
 
+    def cancel(self, answer: Answer, *, body: bytes = b"") -> Answer:
+        """Have the run of a start end."""
+        return self.exporter.cancel_run(Request(route=self._route(answer), body=body))
+
+    def retry(self, answer: Answer, *, key: str | None = None) -> Answer:
+        """Start a run that sends what the run of a start did not deliver."""
+        headers = {} if key is None else {"idempotency-key": key}
+        return self.exporter.retry_run(Request(route=self._route(answer), headers=headers))
+
     def preview(self, export: str = "newsletter", *, body: bytes = b"") -> Answer:
         return self.exporter.preview(Request(route={"export": export}, body=body))
 
@@ -324,6 +368,7 @@ class World:
             "plan": self.exporter.move_run,
             "batch": self.exporter.send_batch,
             "poll": self.exporter.poll_batch,
+            "notify": self.exporter.send_notification,
         }[queue]
         handler(body.encode())
 
@@ -354,4 +399,4 @@ class World:
     def _facts(self, connection: Connection) -> type[SimulatedProvider]:
         if connection.provider != SimulatedProvider.name:
             raise ConfigError(f"There is no provider {connection.provider}")
-        return SimulatedProvider
+        return self.provider

@@ -22,6 +22,7 @@ from exporters.api.masking import masked
 from exporters.api.runs import RejectView, address_of, no_export, read_body, reject_view
 from exporters.delivery import lanes, pace
 from exporters.delivery.access import with_provider
+from exporters.delivery.account import known_lane
 from exporters.delivery.move import BUSY_S, RETRY_S
 from exporters.delivery.prepare import Draft, check, draft, planned_fields
 from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
@@ -198,6 +199,7 @@ def _preview(
         created=now,
         updated=now,
         full=full,
+        account=known_lane(parts, connection),
     )
     sample: list[bytes] = []
 

@@ -1,25 +1,19 @@
 """GET /api/runs/{export}/{run}/rejects: who was not sent, or not taken, and why; as CSV to correct, or as JSON.
 
 Values stand in the columns of their fields as they would be sent, dates as yyyy-mm-dd, and where a value was left out
-the rejected one: it can be corrected in place, and the file posted back (`api.corrections`). CSV is RFC 4180 for
-spreadsheets, with a byte order mark and with guarded cells (`segments.spreadsheet`); programs take the JSON.
-https://www.rfc-editor.org/rfc/rfc4180
+the rejected one: it can be corrected in place, and the file posted back (`api.corrections`).
 """
 
-import csv
-import io
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
+from exporters.api import pages
 from exporters.api.answers import Answer, Request, problem
+from exporters.api.pages import Format, UnusableQueryError, Wanted, read_wanted, read_word
 from exporters.api.runs import RETRY_AFTER_S, address_of, find, no_run
 from exporters.errors import StorageConflictError
 from exporters.model.fields import EMAIL_FIELD, custom_name
@@ -30,33 +24,12 @@ from exporters.planning.contact_values import values_of
 from exporters.planning.rejects_page import Entry, open_rejects
 from exporters.planning.verdicts import KEPT_CHARS
 from exporters.segments.correction import REPORT_COLUMNS
-from exporters.segments.spreadsheet import guarded
 from exporters.storage import paths
-
-#: People in one answer: it is held in memory as a whole, and so is the file that comes back.
-DEFAULT_LIMIT = 10_000
-MAX_LIMIT = 50_000
-#: An answer ends early at so many bytes. `api.corrections` takes more, so that each can be posted back.
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-#: Tells spreadsheets that the file is UTF-8.
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 #: The kind and the reasons of people who are listed elsewhere: `paths.withheld`.
 WITHHELD_WORDS: frozenset[str] = frozenset(
     {RejectKind.WITHHELD, *(reason for reason, text in REASONS.items() if text.kind is RejectKind.WITHHELD)}
 )
-
-Word = TypeVar("Word", bound=StrEnum)
-
-
-class Format(StrEnum):
-    """How the rejects are written."""
-
-    CSV = "csv"
-    JSON = "json"
-
-
-MEDIA_TYPES = {"text/csv": Format.CSV, "application/json": Format.JSON}
 
 
 class FaultView(BaseModel):
@@ -93,18 +66,11 @@ class RejectsView(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class _Wanted(Wanted):
     """What a request asks for."""
 
-    format: Format
     kind: RejectKind | None
     reason: RejectReason | None
-    limit: int
-    offset: int
-
-
-class _UnusableQueryError(Exception):
-    """The query of a request cannot be used."""
 
 
 def show(parts: Parts, request: Request) -> Answer:
@@ -118,7 +84,7 @@ def show(parts: Parts, request: Request) -> Answer:
         return no_run()
     try:
         wanted = _read_query(request)
-    except _UnusableQueryError as error:
+    except UnusableQueryError as error:
         return problem(422, "query", "The query cannot be used", str(error))
     found = _find(parts, run, wanted)
     if found is None and not run.status.ended:
@@ -130,6 +96,8 @@ def show(parts: Parts, request: Request) -> Answer:
 
 def _find(parts: Parts, run: Run, wanted: _Wanted) -> Answer | None:
     """The answer of a run, as it was read; None when its rejects are not there."""
+    if run.reconciles:
+        return None
     if not run.status.ended and run.status is not RunStatus.HELD:
         return problem(
             409,
@@ -146,6 +114,10 @@ def _find(parts: Parts, run: Run, wanted: _Wanted) -> Answer | None:
 
 
 def _why_none(run: Run) -> str:
+    if run.reconciles:
+        return f"A reconciliation sends nobody: {address_of(run.export.id, run.id)}/drift lists what it has found"
+    if run.plan is None:
+        return f"The run ended before it had a plan: {run.reason}"
     if run.status is RunStatus.FAILED:
         return f"The run ended before its rejects were kept: {run.reason}"
     return "The rejects of this run were deleted from the state container: start the export again to have new ones"
@@ -165,63 +137,30 @@ def _download(parts: Parts, run: Run, file: Path) -> bool:
 def _page(run: Run, wanted: _Wanted, file: Path, work: Path) -> Answer:
     fields = _fields(run)
     names = [field.name for field in fields]
+    address = address_of(run.export.id, run.id)
     with open_rejects(file, kind=wanted.kind, reason=wanted.reason, work=work) as rejects:
         total = rejects.count()
         views = (_view(entry, run, fields) for entry in rejects.entries(offset=wanted.offset, limit=wanted.limit))
         if wanted.format is Format.CSV:
-            cut, shown = _cut(_csv_row(_cells(view, names)) for view in views)
-            body = BYTE_ORDER_MARK + _csv_row([*REPORT_COLUMNS, *names]) + b"".join(cut)
+            rows = pages.cut(pages.csv_row(_cells(view, names)) for view in views)
         else:
-            cut, shown = _cut(view.model_dump_json().encode() for view in views)
-        end = wanted.offset + shown
-        following = _address(run, wanted, offset=end) if shown and end < total else None
-        if wanted.format is Format.JSON:
+            rows = pages.cut(view.model_dump_json().encode() for view in views)
+        following = pages.next_address(
+            f"{address}/rejects", wanted, shown=len(rows), total=total, kind=wanted.kind, reason=wanted.reason
+        )
+        if wanted.format is Format.CSV:
+            body = pages.csv_body([*REPORT_COLUMNS, *names], rows)
+        else:
             head = RejectsView(
-                run=address_of(run.export.id, run.id),
+                run=address,
                 totals=rejects.totals(),
                 total=total,
                 offset=wanted.offset,
                 next=following,
                 fields=tuple(names),
             )
-            body = head.model_dump_json().encode()[:-1] + b',"rejects":[' + b",".join(cut) + b"]}"
-    return Answer(status=200, body=body, headers=_headers(run, wanted, following))
-
-
-def _cut(written: Iterator[bytes]) -> tuple[list[bytes], int]:
-    """As many rows as an answer may hold, but at least one; and their number."""
-    rows: list[bytes] = []
-    size = 0
-    for row in written:
-        size += len(row)
-        if rows and size > MAX_ANSWER_BYTES:
-            break
-        rows.append(row)
-    return rows, len(rows)
-
-
-def _headers(run: Run, wanted: _Wanted, following: str | None) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
-    if following is not None:
-        headers["Link"] = f'<{following}>; rel="next"'  # https://www.rfc-editor.org/rfc/rfc8288
-    if wanted.format is Format.JSON:
-        return {"Content-Type": "application/json", **headers}
-    page = f"-from-{wanted.offset + 1}" if wanted.offset else ""
-    name = f"rejects-{run.export.id}-{run.id}{page}.csv"
-    # The host adds the character set.
-    return {"Content-Type": "text/csv", "Content-Disposition": f'attachment; filename="{name}"', **headers}
-
-
-def _address(run: Run, wanted: _Wanted, *, offset: int) -> str:
-    query = {
-        "format": wanted.format,
-        "kind": wanted.kind,
-        "reason": wanted.reason,
-        "limit": wanted.limit,
-        "offset": offset,
-    }
-    given = urlencode({name: value for name, value in query.items() if value is not None})
-    return f"{address_of(run.export.id, run.id)}/rejects?{given}"
+            body = pages.json_body(head, "rejects", rows)
+    return pages.page(wanted, body, name=f"rejects-{run.export.id}-{run.id}", following=following)
 
 
 def _fields(run: Run) -> Sequence[PlannedField]:
@@ -303,50 +242,18 @@ def _cells(view: RejectedView, names: Sequence[str]) -> list[str]:
     return [*report, *(view.contact.get(name, "") for name in names)]
 
 
-def _csv_row(cells: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow([guarded(cell) for cell in cells])
-    return text.getvalue().encode()
-
-
 def _read_query(request: Request) -> _Wanted:
-    limit = _number(request, "limit", DEFAULT_LIMIT)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise _UnusableQueryError(f"limit: use a number from 1 to {MAX_LIMIT}")
+    for name in ("kind", "reason"):
+        if request.query.get(name) in WITHHELD_WORDS:
+            file = paths.withheld(request.route["export"])
+            raise UnusableQueryError(
+                f"{name}: withheld people are no rejects; those of the last run are in {file} of the state container"
+            )
+    page = read_wanted(request)
     return _Wanted(
-        format=_word(request, "format", Format) or _accepted(request),
-        kind=_word(request, "kind", RejectKind),
-        reason=_word(request, "reason", RejectReason),
-        limit=limit,
-        offset=_number(request, "offset", 0),
+        format=page.format,
+        limit=page.limit,
+        offset=page.offset,
+        kind=read_word(request, "kind", RejectKind, hidden=WITHHELD_WORDS),
+        reason=read_word(request, "reason", RejectReason, hidden=WITHHELD_WORDS),
     )
-
-
-def _word(request: Request, name: str, words: type[Word]) -> Word | None:
-    given = request.query.get(name)
-    if given is None:
-        return None
-    if given in WITHHELD_WORDS:
-        file = paths.withheld(request.route["export"])
-        raise _UnusableQueryError(
-            f"{name}: withheld people are no rejects; those of the last run are in {file} of the state container"
-        )
-    try:
-        return words(given)
-    except ValueError:
-        usable = ", ".join(word for word in words if word not in WITHHELD_WORDS)
-        raise _UnusableQueryError(f"{name}: use one of {usable}") from None
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    given = request.query.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,9}", given):
-        raise _UnusableQueryError(f"{name}: use a whole number, such as {default}")
-    return int(given)
-
-
-def _accepted(request: Request) -> Format:
-    """The first format that the Accept header names; JSON where it names none."""
-    ranges = request.headers.get("accept", "").lower().split(",")
-    named = (MEDIA_TYPES.get(media_range.partition(";")[0].strip()) for media_range in ranges)
-    return next((found for found in named if found is not None), Format.JSON)

@@ -1,32 +1,35 @@
-"""Runs over HTTP: start one, look at one, decide about one that is held."""
+"""Runs over HTTP: start one, look at one, decide about one that is held, cancel it, retry it."""
 
 import re
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from exporters.api.answers import Answer, Request, document, problem
-from exporters.delivery import hold, lanes, records
+from exporters.delivery import hold, reconcile, records, undo
+from exporters.delivery.cancel import cancel
+from exporters.delivery.waiting import Waiting, remaining, waiting
 from exporters.errors import ConfigError
 from exporters.model.brake import Brake
+from exporters.model.drift import Drift
 from exporters.model.names import ID_PATTERN, RUN_ID_PATTERN
 from exporters.model.reject import REASONS, ReasonCount
 from exporters.model.run import (
     DeliveryCounts,
     Event,
     Order,
-    PlanCounts,
-    RemovalCounts,
     Run,
     RunStatus,
     SegmentRead,
     Step,
     Trigger,
 )
+from exporters.model.sums import RemovalSums, Sums
 from exporters.parts import Parts
+from exporters.scheduling import retry
 from exporters.scheduling.start import FRUITLESS, Cause, NoSuchExportError, RunActiveError, start_run
 from exporters.storage.documents import faults_of
 
@@ -57,35 +60,6 @@ class DecisionBody(BaseModel):
     reason: Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)] = ""
 
 
-class Sums(BaseModel):
-    """Both sums: read = invalid + duplicate + withheld + unchanged + planned, with planned = added + changed; and
-    planned = delivered + refused + unknown, which a run that was held and never sent anything did not begin.
-    """
-
-    read: int
-    invalid: int
-    duplicate: int
-    withheld: int
-    unchanged: int
-    planned: int
-    added: int
-    changed: int
-    leavers: int  #: people of the ledger who are in no segment any more; they are removed in mirror mode only
-    delivered: int
-    refused: int
-    unknown: int
-
-
-class RemovalView(BaseModel):
-    """The third sum: leavers = removed + absent + refused + unknown."""
-
-    leavers: int
-    removed: int
-    absent: int  #: were not on the list
-    refused: int
-    unknown: int
-
-
 class RejectView(BaseModel):
     """A reason with its texts."""
 
@@ -101,6 +75,20 @@ class RejectView(BaseModel):
     line: int
 
 
+class DriftView(BaseModel):
+    """Two sums: known = both + missing + unsure, and listed = both + strangers + those of the unsure who are on it."""
+
+    known: int  #: people in the ledger
+    listed: int  #: people on the list
+    both: int
+    missing: int  #: were delivered, and are not on the list
+    strangers: int  #: are on the list, and this export has not put them there
+    unsure: int  #: in the ledger, but it is not known whether they were delivered
+    ledger: str  #: where the run is whose ledger was compared
+    people: str  #: where the missing and the strangers are listed
+    repair: str | None  #: where the missing are sent again; None where nobody is missing
+
+
 class RunView(BaseModel):
     """A run as callers see it."""
 
@@ -114,19 +102,31 @@ class RunView(BaseModel):
     list_count: int | None  #: contacts on the list before the run, where the provider tells
     trigger: Trigger
     corrects: str | None  #: where the run is whose corrected rejects this one sends; None: it sends its segments
+    retries: str | None  #: where the run is whose missing people this one sends
+    reconciles: bool  #: it holds the list against the ledger, and sends nobody
+    repairs: str | None  #: where the reconciliation is whose missing people this run sends again
+    goes_back_to: str | None  #: where the run is whose people the list gets back
+    changed_since: int | None  #: of them, those whose values are not known to be as they were; they stay as they are
+    drift: DriftView | None  #: what a reconciliation has found
+    notes: tuple[str, ...]  #: what such a run does not do, and what comes after it
     status: RunStatus
     step: Step
     reason: str
-    waiting_until: datetime | None
+    waiting_until: datetime | None  #: the provider wants no request on the account before
+    waiting: Waiting | None  #: what it waits for; None when it is being worked on, is held or has ended
+    seconds_remaining: int | None  #: until everyone planned has a verdict, estimated; None while it does not send
     brakes: tuple[Brake, ...]  #: what holds the run, or has held it
     approved: datetime | None  #: when somebody let it go on
     approve: str | None  #: where a held run is approved, and where it is rejected
     reject: str | None
+    canceled: datetime | None  #: when somebody wanted it to end
+    cancel: str | None  #: where a run that has not ended is canceled
+    retry: str | None  #: where one that has not delivered everybody is retried
     created: datetime
     updated: datetime
     finished: datetime | None
     sums: Sums | None  #: None until the plan is made; while the run is at work the second sum is still growing
-    removal: RemovalView | None  #: None where nobody is removed, or not yet; grows while the run is at work
+    removal: RemovalSums | None  #: None where nobody is removed, or not yet; grows while the run is at work
     batches: int  #: of the plan; of the removals too once they have begun
     batches_ended: int
     requests: int
@@ -178,6 +178,45 @@ def approve(parts: Parts, request: Request) -> Answer:
 def reject(parts: Parts, request: Request) -> Answer:
     """POST /api/runs/{export}/{run}/reject: end a held run. Repeating it answers the run as it is. Master key."""
     return _decide(parts, request, "rejected", hold.reject, hold.is_rejected)
+
+
+def cancel_run(parts: Parts, request: Request) -> Answer:
+    """POST /api/runs/{export}/{run}/cancel: have a run end, wherever it is. Repeating it answers the run as it is."""
+    run = find(parts, request)
+    if run is None:
+        return no_run()
+    said = read_body(DecisionBody, request)
+    if isinstance(said, Answer):
+        return said
+    run = cancel(parts, run, reason=said.reason)
+    if run.canceled is not None:
+        return _shown(parts, run)
+    detail = f"The run has ended, its status is {run.status}: there is nothing left to cancel"
+    return problem(409, "run-ended", "The run has ended", detail)
+
+
+def retry_run(parts: Parts, request: Request) -> Answer:
+    """POST /api/runs/{export}/{run}/retry: start a run that sends what this one did not deliver.
+
+    Repeating it answers the run that the first call started, until that one has failed or was canceled.
+    """
+    run = find(parts, request)
+    if run is None:
+        return no_run()
+    key = read_key(request)
+    if isinstance(key, Answer):
+        return key
+    why_not = retry.why_not(run)
+    if why_not is not None:
+        return problem(409, "nothing-to-retry", "The run cannot be retried", why_not)
+    try:
+        return accepted(parts, retry.start(parts, run, key=key), key=key)
+    except NoSuchExportError:
+        return no_export(run.export.id)
+    except RunActiveError as error:
+        return run_active(run.export.id, error)
+    except ConfigError as error:
+        return problem(422, "export-unusable", "The export cannot run", str(error))
 
 
 def _decide(
@@ -269,10 +308,13 @@ def address_of(export_id: str, run_id: str) -> str:
 def view(parts: Parts, run: Run) -> RunView:
     """A run with its counts as they are now."""
     plan, ended, counts, removal = run.plan, 0, run.result or DeliveryCounts(), run.removal
+    left: timedelta | None = None
+    waits = waiting(parts, run)
     held_at = address_of(run.export.id, run.id) if run.status is RunStatus.HELD else None
     if plan is not None:
         so_far = records.delivered_so_far(parts, run)
         ended, counts, removal = so_far.ended, run.result or so_far.counts, run.removal or so_far.removal
+        left = remaining(parts, run, plan, so_far)
     return RunView(
         **run.model_dump(include={"id", "trigger", "status", "step", "reason", "created", "updated", "finished"}),
         export=run.export.id,
@@ -283,13 +325,25 @@ def view(parts: Parts, run: Run) -> RunView:
         list_id=run.export.list_id,
         list_name=None if plan is None else plan.list_name,
         list_count=None if plan is None else plan.list_count,
-        waiting_until=None if run.status.ended else _waiting_until(parts, run),
+        retries=None if run.retries is None else address_of(run.export.id, run.retries),
+        reconciles=run.reconciles,
+        repairs=None if run.repairs is None else address_of(run.export.id, run.repairs),
+        goes_back_to=None if run.goes_back_to is None else address_of(run.export.id, run.goes_back_to),
+        changed_since=None if plan is None else plan.changed_since,
+        drift=None if run.drift is None else _drift(run, run.drift),
+        notes=_notes(run),
+        waiting_until=None if waits is None else waits.until,
+        waiting=waits,
+        seconds_remaining=None if left is None else round(left.total_seconds()),
         brakes=() if plan is None else plan.brakes,
         approved=run.approved,
         approve=held_at and f"{held_at}/approve",
         reject=held_at and f"{held_at}/reject",
-        sums=None if plan is None else _sums(plan.counts, counts),
-        removal=None if plan is None or removal is None else _removal(plan.counts, removal),
+        canceled=run.canceled,
+        cancel=None if run.status.ended or run.canceled else f"{address_of(run.export.id, run.id)}/cancel",
+        retry=f"{address_of(run.export.id, run.id)}/retry" if retry.why_not(run) is None else None,
+        sums=None if plan is None else Sums.of(plan.counts, counts),
+        removal=None if plan is None or removal is None else RemovalSums.of(plan.counts, removal),
         batches=len(run.batches),
         batches_ended=ended,
         requests=counts.requests + (0 if removal is None else removal.requests),
@@ -302,18 +356,21 @@ def view(parts: Parts, run: Run) -> RunView:
     )
 
 
-def _sums(planned: PlanCounts, delivered: DeliveryCounts) -> Sums:
-    return Sums(**planned.model_dump(), **delivered.model_dump(exclude={"requests"}))
+def _drift(run: Run, drift: Drift) -> DriftView:
+    address = address_of(run.export.id, run.id)
+    return DriftView(
+        **drift.model_dump(exclude={"ledger"}),
+        ledger=address_of(run.export.id, drift.ledger),
+        people=f"{address}/drift",
+        repair=f"{address}/repair" if drift.missing else None,
+    )
 
 
-def _removal(planned: PlanCounts, counts: RemovalCounts) -> RemovalView:
-    return RemovalView(leavers=planned.leavers, **counts.model_dump(exclude={"requests"}))
-
-
-def _waiting_until(parts: Parts, run: Run) -> datetime | None:
-    """Until when the provider wants no request on the account."""
-    until = lanes.read(parts, run.lane).not_before
-    return until if until is not None and until > parts.now() else None
+def _notes(run: Run) -> tuple[str, ...]:
+    """What a person should know of a run that does not simply send its segments."""
+    if run.goes_back_to is not None:
+        return undo.NOTES
+    return reconcile.REPAIR_NOTES if run.reconciles or run.repairs is not None else ()
 
 
 def reject_view(row: ReasonCount) -> RejectView:

@@ -36,8 +36,10 @@ def _ask(parts: Parts, run: Run, key: SecretStr, ask: Callable[[Provider], Answe
     try:
         return ask(provider)
     except ThrottledError as error:
-        lanes.hold_back(parts, run.lane, error.wait_s)
+        lanes.hold_back(parts, run.lane, error.wait_s, polls_only=error.polls_only)
         raise
     finally:
         if provider.not_before_s:
             lanes.hold_back(parts, run.lane, provider.not_before_s)
+        if provider.polls_not_before_s:
+            lanes.hold_back(parts, run.lane, provider.polls_not_before_s, polls_only=True)

@@ -49,9 +49,12 @@ class Assignment:
 
     def fresh(self) -> BatchProgress:
         """The batch before its first request."""
-        return BatchProgress.fresh(
-            self.run.batches[self.batch], request=self.facts.removal_limit if self.removes else None
-        )
+        people = self.run.batches[self.batch]
+        if not self.removes:
+            return BatchProgress.fresh(people)
+        by_id = self.batch < len(self.plan.batches) + self.run.removals_by_id
+        limit = self.facts.removal_limit_by_id if by_id else self.facts.removal_limit
+        return BatchProgress.fresh(people, request=limit)
 
     def progress(self) -> Versioned[BatchProgress] | None:
         """Where the batch is; None when it was not begun, or when its run has ended and cleaned up."""

@@ -4,10 +4,12 @@ finished.
 
 import logging
 
-from exporters.delivery import lanes, records
+from exporters.delivery import lanes, records, verdicts
 from exporters.delivery.assignment import Assignment
 from exporters.model.batch import BatchProgress, Outcome
 from exporters.model.messages import RunMessage
+from exporters.model.run import Run
+from exporters.parts import Parts
 
 
 def conclude(batch: Assignment, progress: BatchProgress, *, reason: str = "") -> None:
@@ -42,9 +44,37 @@ def hand_on(batch: Assignment) -> None:
         batch.parts.queues.send(batch.parts.queue_names.plan, message.model_dump_json())
 
 
-def halt(batch: Assignment, reason: str) -> None:
-    """Let nothing more of the run be sent. Jobs that were accepted are still followed to their end."""
-    now = batch.parts.now()
-    records.change_run(
-        batch.parts, batch.run, lambda run: run.noted(now, f"stopped sending: {reason}", halted=True, reason=reason)
-    )
+def give_up(batch: Assignment, words: str) -> None:
+    """End a batch that nobody works on: what was not sent is refused with these words, a job's rows are unknown.
+
+    So are those of a request that somebody has begun.
+
+    Harmless when repeated: the first outcome stands.
+    """
+    held = batch.progress()
+    progress = batch.fresh() if held is None else held.value
+    if progress.job is not None:
+        tally = verdicts.add(progress.tally, verdicts.unknown(progress.job.rows))
+        progress = progress.model_copy(update={"job": None, "tally": tally})
+    if progress.claim is not None:
+        progress = progress.model_copy(update={"in_doubt": True})
+    conclude(batch, rest_refused(progress, words), reason=words)
+
+
+def rest_refused(progress: BatchProgress, words: str) -> BatchProgress:
+    """A batch of which nothing more is sent. Who may have been sent is unknown: the next run must not forget them."""
+    tally = progress.tally
+    for number, request in enumerate(progress.pending):
+        may_be_sent = number == 0 and progress.in_doubt
+        tally = verdicts.add(tally, verdicts.unknown(request) if may_be_sent else verdicts.refused(request, words))
+    return progress.model_copy(update={"pending": (), "tally": tally})
+
+
+def halt(parts: Parts, run: Run, reason: str) -> None:
+    """Let nothing more of a run be sent. Jobs that were accepted are still followed to their end."""
+    now = parts.now()
+
+    def change(run: Run) -> Run:
+        return run if run.halted else run.noted(now, f"stopped sending: {reason}", halted=True, reason=reason)
+
+    records.change_run(parts, run, change)

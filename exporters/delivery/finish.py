@@ -8,12 +8,15 @@ import logging
 import tempfile
 from pathlib import Path
 
+from azure.core.exceptions import AzureError
+
 from exporters import log
-from exporters.delivery import lanes, records, remove, withhold
+from exporters.delivery import lanes, ledgers, records, remove, withhold
 from exporters.delivery.assignment import Assignment
 from exporters.model.batch import Outcome
 from exporters.model.reject import ReasonCount
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, RunStatus, Step
+from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
 from exporters.scheduling.start import release
 from exporters.storage import paths
@@ -25,20 +28,21 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
     result, removal = add_up([outcome for outcome in outcomes if outcome.number < len(plan.batches)]), None
     if run.removals:
         removal = remove.add_up([outcome for outcome in outcomes if outcome.number >= len(plan.batches)])
-    status, reason = verdict(run, plan, outcomes, result, removal)
-    has_ledger = bool(plan.counts.planned or plan.renewed or removal) and closes(plan, outcomes, result, removal)
+    news = bool(plan.counts.planned or plan.renewed or removal or run.repairs)
+    has_ledger = news and closes(plan, outcomes, result, removal)
     with tempfile.TemporaryDirectory(prefix="finish-") as folder:
         refusals = _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=has_ledger)
     now = parts.now()
-    text = f"{status}: {result.delivered:,} delivered, {result.refused:,} refused, {result.unknown:,} unknown"
+    text = f"{result.delivered:,} delivered, {result.refused:,} refused, {result.unknown:,} unknown"
     if removal is not None:
         text += f"; {remove.in_words(removal)}"
-    ended = records.change_run(
-        parts,
-        run,
-        lambda run: run.noted(
+
+    def end(run: Run) -> Run:
+        # Of the run as it is now: somebody may have canceled it since.
+        status, reason = verdict(run, plan, outcomes, result, removal)
+        return run.noted(
             now,
-            text,
+            f"{status}: {text}",
             status=status,
             step=Step.ENDED,
             finished=now,
@@ -47,12 +51,13 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
             refusals=refusals,
             reason=reason,
             has_ledger=has_ledger,
-        ),
-    )
-    level = logging.INFO if status is RunStatus.SUCCESSFUL else logging.WARNING
+        )
+
+    ended = records.change_run(parts, run, end)
+    level = logging.INFO if ended.status is RunStatus.SUCCESSFUL else logging.WARNING
     log.step(
         "finish",
-        status,
+        ended.status,
         level=level,
         run_id=run.id,
         provider=run.connection.provider,
@@ -103,7 +108,7 @@ def _keep_what_is_known(parts: Parts, run: Run, plan: Plan) -> tuple[ReasonCount
     """Write rejects and ledger of a run that was cut short: whoever has no verdict is unknown.
 
     None when that cannot be done, whatever the reason: it may be what the run fails for. The next run sends everyone
-    then.
+    then. Trouble with the storage is raised, as it may pass: the message comes back, a poisoned one again and again.
     """
     outcomes = records.read_outcomes(parts, run)
     if not plan.counts.closes or not all(outcome.closes for outcome in outcomes):
@@ -111,16 +116,24 @@ def _keep_what_is_known(parts: Parts, run: Run, plan: Plan) -> tuple[ReasonCount
     try:
         with tempfile.TemporaryDirectory(prefix="finish-") as folder:
             return _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=True)
+    except AzureError:
+        raise
     except Exception as error:  # noqa: BLE001 (see above)
         log.step("finish", "no ledger", level=logging.ERROR, run_id=run.id, error=type(error).__name__)
         return None
 
 
 def tidy(parts: Parts, run: Run) -> None:
-    """What is left to do once a run has ended: free its places, delete what was staged. Harmless when repeated."""
+    """What is left to do once a run has ended: delete what was staged, free its places. Harmless when repeated.
+
+    The export's place comes last: until it is free, the watch comes back to what a step that died has left undone.
+    """
     lanes.leave(parts, run.lane, run.id)
-    release(parts, run)
     delete_staged(parts, run.id)
+    if run.reconciles and run.drift is None:  # canceled while it compared: nobody would ever look for the file
+        parts.state.delete(paths.drift(run.export.id, run.id))
+    tell_end(parts, run)
+    release(parts, run)
 
 
 def delete_staged(parts: Parts, run_id: str) -> None:
@@ -146,9 +159,13 @@ def verdict(
     if not closes(plan, outcomes, result, removal):
         return RunStatus.FAILED, "The sums of this run do not close: please report it, with the run document"
     reason = run.reason or next((outcome.reason for outcome in outcomes if outcome.reason), "")
-    if not outcomes:
-        return RunStatus.SUCCESSFUL, "Nothing was sent: " + _why_nothing(plan)
     kept = remove.why_nobody(run, plan, result)
+    if run.canceled is not None:
+        return RunStatus.CANCELED, _sentences(run.reason, kept)
+    if run.halted:
+        return RunStatus.FAILED, _sentences(run.reason, kept)
+    if not outcomes:
+        return RunStatus.SUCCESSFUL, "Nothing was sent: " + _why_nothing(run, plan)
     gone = removal or RemovalCounts()
     if result.delivered + gone.removed + gone.absent == 0:
         return RunStatus.FAILED, _sentences(reason or _first_words(outcomes), kept)
@@ -171,8 +188,10 @@ def _sentences(*texts: str) -> str:
     return ". ".join(text.removesuffix(".") for text in texts if text)
 
 
-def _why_nothing(plan: Plan) -> str:
+def _why_nothing(run: Run, plan: Plan) -> str:
     counts = plan.counts
+    if run.goes_back_to is not None and not counts.read:
+        return f"the list has the people that the run {run.goes_back_to} left on it"
     if not counts.read:
         return "the segments have no profile"
     if counts.unchanged and plan.compared_with:
@@ -210,7 +229,7 @@ def _write_files(
     contacts, planned, previous = folder / "contacts.parquet", folder / "planned.parquet", None
     parts.state.download(paths.staged_contacts(run.id, plan.attempt), contacts)
     parts.state.download(paths.staged_rejects(run.id, plan.attempt), planned)
-    if run.export.withhold and not run.correction:  # a correction knows only about the people in it
+    if run.export.withhold and run.reads_segments:  # a correction knows only about the people in it
         withhold.tell(parts, run, plan, work=folder)
     verdicts = {outcome.number: outcome.tally for outcome in outcomes if outcome.number < len(plan.batches)}
     rejects = folder / "rejects.parquet"
@@ -227,7 +246,7 @@ def _write_files(
         return refusals
     if plan.ledger is not None:
         previous = folder / "previous.parquet"
-        parts.state.download(paths.ledger(run.export.id, plan.ledger), previous)
+        ledgers.fetch(parts, run, plan.ledger, previous, doubts=run.canceled is None)
     renewed = folder / "renewed.parquet"
     parts.state.download(paths.staged_renewed(run.id, plan.attempt), renewed)
     gone, unsure = remove.write_gone(parts, run, plan, outcomes, work=folder)
@@ -239,6 +258,8 @@ def _write_files(
         renewed=renewed,
         gone=gone,
         unsure=unsure,
+        everyone=plan.compared_with is None,
+        doubtful=plan.doubtful,
         work=folder,
     )
     parts.state.upload(paths.ledger(run.export.id, run.id), folder / "ledger.parquet")

@@ -54,8 +54,8 @@ def reject(parts: Parts, run: Run, *, reason: str = "") -> Run:
 
 
 def is_rejected(run: Run) -> bool:
-    """Whether a run was held and has ended without being approved."""
-    return run.status is RunStatus.CANCELED
+    """Whether a run has ended before it began to send: rejected, not approved in time, or canceled."""
+    return run.status is RunStatus.CANCELED and run.result is None
 
 
 def expire(parts: Parts, run: Run) -> None:

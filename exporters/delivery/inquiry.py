@@ -22,9 +22,10 @@ from exporters.providers.base import Provider
 
 #: How long one step begins further questions. Meanwhile it keeps one of the few places for messages in its process.
 ASK_FOR = timedelta(minutes=1)
-#: Ours: after so many parts, "not written yet" included, there is no end to them. SendGrid's parts hold 500 people
-#: each, so five million, fifty times what an export there is stated to carry. One step has to fetch them all again: at
-#: 30 ms each, a guess, that is half of `functionTimeout` in host.json.
+#: Ours: after so many parts, "not written yet" included, there is no end to them. The smallest parts are SendGrid's of
+#: suppressions, 500 people each, so five million, fifty times what an export there is stated to carry; those of the
+#: people on a list hold up to 100,000 each. One step has to fetch them all again: at 30 ms each, a guess for small
+#: ones, that is half of `functionTimeout` in host.json.
 MAX_PARTS = 10_000
 
 
@@ -78,7 +79,7 @@ def collect(
     asked = _asked(parts, inquiry)
     if asked.complete:
         return None
-    wait_s = max(_wait_s(parts, asked), lanes.wait_s(parts, run.lane))
+    wait_s = max(_wait_s(parts, asked), lanes.wait_s(parts, run.lane, to_poll=True))
     return wait_s or with_provider(parts, run, lambda provider: _ask(parts, provider, inquiry, until, max_parts))
 
 

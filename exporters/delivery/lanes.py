@@ -4,7 +4,7 @@ A slot is taken in the lane's document before the message of its batch is sent, 
 same slot twice. A dispatcher that dies between the two leaves a slot without a message; the watch sends it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from exporters.model.lane import Lane, Slot, Waiter
@@ -15,18 +15,26 @@ from exporters.storage import paths
 
 #: Share of a wait that is added at random, so that all who wait do not come back in the same second.
 JITTER = 0.1
+#: Share of the last job's time after which the next one is first asked for: less, or it would never be seen to be
+#: faster.
+SOONER = 0.9
 
 
 def fill(lane: Lane, now: datetime) -> Lane:
     """Give free slots to waiting batches: on-demand runs before scheduled ones, and within each kind in turns."""
     while lane.waiting and len(lane.slots) < lane.size:
-        turn = next((w for w in lane.waiting if w.trigger is Trigger.DEMAND), lane.waiting[0])
+        turn = in_turn(lane)[0]
         slot = Slot(export=turn.export, run=turn.run, batch=turn.next_batch, since=now)
         others = tuple(waiter for waiter in lane.waiting if waiter != turn)
         rest = turn.model_copy(update={"next_batch": turn.next_batch + 1})
         waiting = (*others, rest) if rest.next_batch < rest.batches else others
         lane = lane.model_copy(update={"slots": (*lane.slots, slot), "waiting": waiting})
     return lane
+
+
+def in_turn(lane: Lane) -> list[Waiter]:
+    """Who waits, in the order in which they get the next slots: on-demand runs before scheduled ones."""
+    return sorted(lane.waiting, key=lambda waiter: waiter.trigger is not Trigger.DEMAND)
 
 
 def join(parts: Parts, run: Run, *, batches: int, size: int) -> None:
@@ -65,7 +73,9 @@ def leave_slot(parts: Parts, run: Run, batch: int) -> None:
 
 
 def leave(parts: Parts, account: str, run_id: str) -> None:
-    """Take a run that has ended out of a lane altogether."""
+    """Take a run that has ended out of a lane altogether; one that was in none leaves no lane behind."""
+    if parts.documents.read(Lane, paths.lane(account)) is None:
+        return
 
     def change(lane: Lane) -> Lane:
         return lane.model_copy(
@@ -78,24 +88,51 @@ def leave(parts: Parts, account: str, run_id: str) -> None:
     _dispatch(parts, account, change)
 
 
-def hold_back(parts: Parts, account: str, wait_s: float) -> None:
-    """Let nobody on this account make a request for so long."""
-    until = parts.now() + timedelta(seconds=wait_s * (1 + JITTER * parts.jitter()))
+def withdraw(parts: Parts, run: Run) -> tuple[Slot, ...]:
+    """Let a run wait for no more slots; answers those that it has, whose batches are still at work."""
 
     def change(lane: Lane) -> Lane:
-        if lane.not_before is not None and lane.not_before >= until:
-            return lane
-        return lane.model_copy(update={"not_before": until})
+        waiting = tuple(waiter for waiter in lane.waiting if waiter.run != run.id)
+        return lane if waiting == lane.waiting else lane.model_copy(update={"waiting": waiting})
+
+    lane = parts.documents.change(Lane, paths.lane(run.lane), change, default=Lane(account=run.lane))
+    return tuple(slot for slot in lane.slots if slot.run == run.id)
+
+
+def job_took(parts: Parts, account: str, seconds: float) -> None:
+    """Remember how long an import job took."""
+    taken = round(seconds, 1)
+    path = paths.lane(account)
+    parts.documents.change(
+        Lane, path, lambda lane: lane.model_copy(update={"job_s": taken}), default=Lane(account=account)
+    )
+
+
+def first_question_s(parts: Parts, account: str, delays_s: Sequence[float]) -> float:
+    """Seconds from the start of a job to the first question for it: a little less than the last one took.
+
+    So a job that takes twenty seconds costs one or two questions of the few that a provider allows, not four.
+    """
+    return min(max(delays_s[0], SOONER * read(parts, account).job_s), delays_s[-1])
+
+
+def hold_back(parts: Parts, account: str, wait_s: float, *, polls_only: bool = False) -> None:
+    """Let nobody on this account make a request for so long; or nobody ask for a job, while imports may go on."""
+    until = parts.now() + timedelta(seconds=wait_s * (1 + JITTER * parts.jitter()))
+    pause = "polls_not_before" if polls_only else "not_before"
+
+    def change(lane: Lane) -> Lane:
+        known: datetime | None = getattr(lane, pause)
+        return lane if known is not None and known >= until else lane.model_copy(update={pause: until})
 
     parts.documents.change(Lane, paths.lane(account), change, default=Lane(account=account))
 
 
-def wait_s(parts: Parts, account: str) -> float:
-    """Seconds that the account has to wait before its next request; 0 when it may make one."""
+def wait_s(parts: Parts, account: str, *, to_poll: bool = False) -> float:
+    """Seconds that the account has to wait before its next request, or question for a job; 0 when it may go on."""
     lane = read(parts, account)
-    if lane.not_before is None:
-        return 0.0
-    return max(0.0, (lane.not_before - parts.now()).total_seconds())
+    pauses = (lane.not_before, lane.polls_not_before if to_poll else None)
+    return max([0.0, *((until - parts.now()).total_seconds() for until in pauses if until is not None)])
 
 
 def read(parts: Parts, account: str) -> Lane:

@@ -6,22 +6,28 @@ the run's ETag, a held run stays where it is, a lane takes a run in once, and an
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from exporters import log
-from exporters.delivery import hold, inquiry, lanes, records, remove, withhold
+from exporters.delivery import hold, inquiry, lanes, members, reconcile, records, remove, withhold
+from exporters.delivery.account import identify
+from exporters.delivery.cancel import stop_sending
 from exporters.delivery.finish import fail_run, finish_run
 from exporters.delivery.pace import PLANNED
 from exporters.delivery.prepare import look_ahead, prepare
 from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
 from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
+from exporters.notifications.outbox import tell_hold
 from exporters.parts import Parts
 
 #: How long a run waits for a snapshot that is being written, or for a provider that does not answer, before it fails.
 #: Pauses that the provider wants do not count.
 PATIENCE = timedelta(hours=1)
+#: How long a provider may put a run off before it is planned, again and again, until the run fails.
+LONGEST_PAUSES = timedelta(days=1)
+LOOK_AT_LIMITS = "look what else uses up the limits of the account, then start the export again"
 RETRY_S = 30.0
 #: When another run is being planned in this process; two at once would not fit into its memory.
 BUSY_S = 2.0
@@ -42,13 +48,28 @@ def move_run(parts: Parts, message: RunMessage) -> None:
 
 
 def _clear_up(parts: Parts, message: RunMessage) -> None:
-    """Tidy up after a run that has ended. A step that knew too late of the end has staged people after it."""
+    """Tidy up after a run that has ended. A step that knew too late of the end has staged people after it.
+
+    Of one that is held, see that it was told.
+    """
     run = records.read_run(parts, message.export, message.run)
+    if run is not None and run.held:
+        tell_hold(parts, run)
     if run is not None and run.status.ended:
         hold.clear_up(parts, run)
 
 
 def _move(parts: Parts, run: Run) -> None:
+    if run.plan is None and run.account is None:
+        identified = _try(parts, run, lambda: identify(parts, run))
+        if identified is None or identified.status.ended:
+            return
+        run = identified
+    if run.reconciles:
+        _reconcile(parts, run)
+        return
+    if run.plan is not None and not _knows_whom_to_remove(parts, run, run.plan):
+        return
     if run.plan is None and run.export.withhold and not _try(parts, run, lambda: _ask_whom_to_withhold(parts, run)):
         return
     if not parts.heavy_work.acquire(blocking=False):
@@ -62,12 +83,30 @@ def _move(parts: Parts, run: Run) -> None:
         parts.heavy_work.release()
 
 
+def _reconcile(parts: Parts, run: Run) -> None:
+    """Ask who is on the list; once that is told, hold it against the ledger."""
+    if not _try(parts, run, lambda: _ask_who_is_on_the_list(parts, run)):
+        return
+    if not parts.heavy_work.acquire(blocking=False):
+        _come_back(parts, run, BUSY_S)
+        return
+    try:
+        _try(parts, run, lambda: reconcile.compare(parts, run))
+    finally:
+        parts.heavy_work.release()
+
+
 def _go_on(parts: Parts, run: Run, plan: Plan) -> None:
     """What comes after the plan."""
     if hold.has_lost_its_batches(parts, run, plan):
         fail_run(parts, run, hold.STAGED_GONE, sent=False)
         return
+    if run.halted:
+        stop_sending(parts, run, plan)
     if records.all_ended(parts, run, plan):
+        if not remove.is_ready(parts, run, plan):
+            _come_back(parts, run, 0)  # the list is read by a step that leaves the room for plans to others
+            return
         removing = remove.begin(parts, run, plan)
         if removing is None:
             finish_run(parts, run, plan)
@@ -75,7 +114,17 @@ def _go_on(parts: Parts, run: Run, plan: Plan) -> None:
         if removing.status.ended:
             return
         run = removing
+    if run.halted:
+        return  # its last jobs are followed to their end
     lanes.join(parts, run, batches=len(run.batches), size=parts.facts(run.connection).jobs_in_flight)
+
+
+def _knows_whom_to_remove(parts: Parts, run: Run, plan: Plan) -> bool:
+    """Whether the run needs nothing more to be known for its removals; if not, it comes back for the next questions."""
+    if remove.is_ready(parts, run, plan) or not records.all_ended(parts, run, plan):
+        return True
+    _come_back(parts, run, remove.read_list(parts, run))
+    return False
 
 
 def _plan(parts: Parts, run: Run) -> Run | None:
@@ -94,7 +143,19 @@ def _ask_whom_to_withhold(parts: Parts, run: Run) -> bool:
     question = withhold.inquiry(run)
     if not inquiry.has_begun(parts, question):
         look_ahead(parts, run)
-    _note(parts, run, f"asking {parts.facts(run.connection).title} whom it has suppressed")
+    return _ask(parts, run, question)
+
+
+def _ask_who_is_on_the_list(parts: Parts, run: Run) -> bool:
+    """Whether the provider has told who is on the list; if not, the run comes back for the next questions."""
+    question = members.inquiry(run)
+    if not inquiry.has_begun(parts, question):
+        reconcile.look_ahead(parts, run)
+    return _ask(parts, run, question)
+
+
+def _ask(parts: Parts, run: Run, question: inquiry.Inquiry) -> bool:
+    _note(parts, run, f"asking {parts.facts(run.connection).title} {question.about}")
     wait_s = inquiry.collect(parts, run, question)
     if wait_s is not None:
         _come_back(parts, run, wait_s)
@@ -116,7 +177,8 @@ def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
     except (ConfigError, SegmentError) as error:
         fail_run(parts, run, str(error))
     else:
-        _end_of_trouble(parts, run)
+        if run.troubled_since is not None or run.paused_since is not None:
+            _now_waiting(parts, run)
         return answer
     return None
 
@@ -128,19 +190,25 @@ def _bear(parts: Parts, run: Run, reason: str) -> None:
         fail_run(parts, run, reason)
         return
     log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=reason)
-    _note(parts, run, f"waiting: {reason}", troubled_since=since)
+    _note(parts, run, f"waiting: {reason}", troubled_since=since, trouble=reason, paused_since=None)
     _come_back(parts, run, RETRY_S)
 
 
 def _pause(parts: Parts, run: Run, wait_s: float) -> None:
-    """Come back when the provider wants to be asked again."""
-    _end_of_trouble(parts, run)
+    """Come back when the provider wants to be asked again; fail the run when it has wanted pauses for too long."""
+    since = run.paused_since or parts.now()
+    if parts.now() - since > LONGEST_PAUSES:
+        who = parts.facts(run.connection).title
+        fail_run(parts, run, f"{who} has wanted one pause after the other for a day: {LOOK_AT_LIMITS}")
+        return
+    _now_waiting(parts, run, paused_since=since)
     _come_back(parts, run, wait_s)
 
 
-def _end_of_trouble(parts: Parts, run: Run) -> None:
-    if run.troubled_since is not None:
-        records.change_run(parts, run, lambda run: run.model_copy(update={"troubled_since": None}))
+def _now_waiting(parts: Parts, run: Run, *, paused_since: datetime | None = None) -> None:
+    """Note since when the provider has wanted pauses, or that nothing is waited for; either way trouble is over."""
+    changes = {"troubled_since": None, "trouble": "", "paused_since": paused_since}
+    records.change_run(parts, run, lambda run: run.model_copy(update=changes))
 
 
 def _note(parts: Parts, run: Run, text: str, **changes: object) -> None:
@@ -152,7 +220,8 @@ def _note(parts: Parts, run: Run, text: str, **changes: object) -> None:
             return run
         if any(event.text == text for event in run.timeline):
             return run.model_copy(update={"updated": now, **changes})  # so that the watch sees it alive
-        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.PLANNING, **changes)
+        step = Step.RECONCILING if run.reconciles else Step.PLANNING
+        return run.noted(now, text, status=RunStatus.PROCESSING, step=step, **changes)
 
     records.change_run(parts, run, change)
 

@@ -42,7 +42,7 @@ def expected(parts: Parts, export_id: str, contacts: int, *, published: float) -
     for run in _ended_runs(parts, export_id):
         sent = _sent(run)
         if run.finished is not None and sent and sent >= TELLING_SHARE * contacts:
-            seconds = max(SHORTEST_S, (_ended(run, run.finished) - _began(run)).total_seconds())
+            seconds = max(SHORTEST_S, (_ended(run, run.finished) - began_to_send(run)).total_seconds())
             return Pace(per_minute=sent * 60 / seconds, measured_by=run.id)
     return Pace(per_minute=published, measured_by=None)
 
@@ -60,14 +60,14 @@ def _ended_runs(parts: Parts, export_id: str) -> Iterator[Run]:
 
 
 def _sent(run: Run) -> int:
-    """Contacts that went to the provider."""
-    if run.result is None or not run.result.requests:
+    """Contacts that went to the provider; of a run that was stopped it is not known how many did."""
+    if run.result is None or not run.result.requests or run.halted:
         return 0
     return run.result.delivered + run.result.refused + run.result.unknown
 
 
-def _began(run: Run) -> datetime:
-    """When it could begin to send: after its plan, or after its approval."""
+def began_to_send(run: Run) -> datetime:
+    """When a run could begin to send: after its plan, or after its approval."""
     return run.approved or _noted(run, PLANNED) or run.created
 
 

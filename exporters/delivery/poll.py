@@ -7,14 +7,14 @@ buckets are not spent twice. An answer that was recorded but not acted on is act
 import json
 import logging
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from exporters.delivery import lanes, verdicts
 from exporters.delivery.access import with_provider
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import conclude, halt
 from exporters.delivery.send import Held, backoff_s
-from exporters.errors import ConfigError, StorageConflictError, ThrottledError, TransientError
+from exporters.errors import ConfigError, ForbiddenError, StorageConflictError, ThrottledError, TransientError
 from exporters.model.batch import BatchProgress, ImportJob, Tally
 from exporters.model.messages import PollMessage
 from exporters.parts import Parts
@@ -23,8 +23,12 @@ from exporters.providers.base import JobReport, JobState
 #: A message that comes this long after the next question was due is not a double but the redelivery after a crash; as
 #: a share of the time that the platform lets a step live.
 OVERDUE = 0.2
+#: Share of its time that a job is taken to have needed which the first question for it found done.
+SOONER_AFTER_ONE = 0.8
 #: How long a job is asked for with a key that the provider refuses, before its rows are given up as unknown.
 ACCESS_PATIENCE = timedelta(minutes=15)
+#: After a 403, which may pass, see `send.FORBIDDEN_WAITS_S`; as often as the patience lasts.
+FORBIDDEN_WAIT_S = 180.0
 
 
 def poll_batch(parts: Parts, message: PollMessage) -> None:
@@ -40,7 +44,7 @@ def poll_batch(parts: Parts, message: PollMessage) -> None:
     due = job.asked + timedelta(seconds=job.next_s)
     if message.poll < job.polls and parts.now() < due + OVERDUE * parts.step_limit:
         return
-    wait_s = lanes.wait_s(parts, batch.account)
+    wait_s = lanes.wait_s(parts, batch.account, to_poll=True)
     if wait_s > 0:
         batch.poll_later(message.poll, wait_s)
         return
@@ -48,7 +52,7 @@ def poll_batch(parts: Parts, message: PollMessage) -> None:
     if counted is None:
         return
     try:
-        _ask(batch, *counted)
+        _ask(batch, *counted, due=due)
     except Exception:  # the message comes back, and must not be taken for a double of the question that failed
         with suppress(StorageConflictError):
             batch.save(held.value, counted[0].etag)
@@ -67,7 +71,7 @@ def _count_question(batch: Assignment, held: Held, job: ImportJob) -> tuple[Held
         return None
 
 
-def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
+def _ask(batch: Assignment, held: Held, job: ImportJob, *, due: datetime) -> None:
     next_s, give_up = job.next_s, job.submitted + timedelta(seconds=batch.facts.job_deadline_s)
     report = JobReport(state=JobState.PENDING)
     try:
@@ -78,10 +82,18 @@ def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
         batch.log("poll", "no answer", level=logging.WARNING, reason=str(error))
         next_s = max(next_s, backoff_s(job.polls, batch.parts.jitter()))
     except ConfigError as error:
-        halt(batch, str(error))
-        held, job = _shut_out(batch, held, job)
-        next_s = backoff_s(job.polls, batch.parts.jitter())
+        held, job = _shut_out(batch, held, job, since=job.shut_out or batch.parts.now())
         give_up = min(give_up, (job.shut_out or batch.parts.now()) + ACCESS_PATIENCE)
+        next_s = backoff_s(job.polls, batch.parts.jitter())
+        if isinstance(error, ForbiddenError) and batch.parts.now() <= give_up:
+            next_s = FORBIDDEN_WAIT_S
+            lanes.hold_back(batch.parts, batch.account, next_s)
+        else:
+            halt(batch.parts, batch.run, str(error))
+    else:
+        held, job = _shut_out(batch, held, job, since=None)
+    if report.state is JobState.DONE:
+        lanes.job_took(batch.parts, batch.account, _took_s(job, until=min(batch.parts.now(), due)))
     if report.state is not JobState.PENDING:
         _record(batch, held, verdicts.judge(job, report, _emails(batch, job, report)))
     elif batch.parts.now() > give_up:
@@ -90,11 +102,21 @@ def _ask(batch: Assignment, held: Held, job: ImportJob) -> None:
         batch.poll_later(job.polls, next_s)
 
 
-def _shut_out(batch: Assignment, held: Held, job: ImportJob) -> tuple[Held, ImportJob]:
-    """Remember since when the provider refuses the key."""
-    if job.shut_out is not None:
+def _took_s(job: ImportJob, *, until: datetime) -> float:
+    """Seconds that a job took at most, from what its last question found; `until`: when that was asked, or was to be.
+
+    A question that a crash or an outage has delayed tells nothing of the job. What the first question found done may
+    have been done long before: the next job is asked for sooner, or one slow job would make all later ones wait.
+    """
+    longest_s = max(0.0, (until - job.submitted).total_seconds())
+    return longest_s * SOONER_AFTER_ONE if job.polls == 1 else longest_s
+
+
+def _shut_out(batch: Assignment, held: Held, job: ImportJob, *, since: datetime | None) -> tuple[Held, ImportJob]:
+    """Remember since when the provider refuses the key, or that it does no more."""
+    if job.shut_out == since:
         return held, job
-    job = job.model_copy(update={"shut_out": batch.parts.now()})
+    job = job.model_copy(update={"shut_out": since})
     return batch.save(held.value.model_copy(update={"job": job}), held.etag), job
 
 

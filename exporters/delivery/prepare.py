@@ -1,25 +1,24 @@
 """Prepare a run: check access, read the newest snapshots, stage what is to be sent. Writes nothing at the provider."""
 
-import logging
 import tempfile
-import uuid
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exporters import log
-from exporters.delivery import withhold
+from exporters.delivery import ledgers, reconcile, undo, withhold
 from exporters.delivery.access import with_provider
-from exporters.errors import ConfigError, StorageConflictError
+from exporters.delivery.account import known_lane
+from exporters.errors import ConfigError
 from exporters.model.brake import Brake
 from exporters.model.connection import Connection
-from exporters.model.export import Export, Mode
+from exporters.model.export import ADDRESS_ONLY, Export, Mode
 from exporters.model.fields import ContactShape, FieldType
 from exporters.model.names import RunId
-from exporters.model.run import ExportState, Plan, PlannedField, Run
+from exporters.model.run import Plan, PlannedField, Run
 from exporters.parts import Parts
 from exporters.planning.brakes import Evidence, find_brakes
 from exporters.planning.plan import PlanInputs, Planned, Stage
@@ -44,7 +43,9 @@ class Draft:
     planned: Planned
     ledger: RunId | None  #: the run whose ledger was in force
     compared_with: RunId | None  #: the run whose ledger was compared
+    doubtful: bool  #: the ledger may be wrong about the form in which people are there
     brakes: tuple[Brake, ...]
+    changed_since: int | None = None  #: as `Plan.changed_since`
 
 
 def prepare(parts: Parts, run: Run) -> Plan:
@@ -53,10 +54,11 @@ def prepare(parts: Parts, run: Run) -> Plan:
     Repeating it makes another attempt; the run document decides which one counts. Raises ConfigError, SegmentError,
     NotCompleteError, ThrottledError, TransientError.
     """
-    attempt = uuid.uuid4().hex
+    attempt = parts.new_id()
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         access, envelope = with_provider(parts, run, lambda provider: check(run, provider))
-        with Uploads(parts.state, lambda number: paths.staged_batch(run.id, attempt, number)) as uploads:
+        path = partial(paths.staged_batch, run.id, attempt)
+        with Uploads(parts.state, path, parts.uploaders(UPLOADS_AT_ONCE)) as uploads:
             made = draft(
                 parts,
                 run,
@@ -77,6 +79,7 @@ def prepare(parts: Parts, run: Run) -> Plan:
         mapping_version=rules(access.shape),
         ledger=made.ledger,
         compared_with=made.compared_with,
+        doubtful=made.doubtful,
         list_name=access.list_name,
         list_count=access.list_count,
         attempt=attempt,
@@ -86,6 +89,7 @@ def prepare(parts: Parts, run: Run) -> Plan:
         brakes=made.brakes,
         account_contacts=access.account_contacts,
         renewed=planned.renewed,
+        changed_since=made.changed_since,
     )
 
 
@@ -104,9 +108,9 @@ def look_ahead(parts: Parts, run: Run) -> None:
     Raises as `prepare`.
     """
     with_provider(parts, run, lambda provider: check(run, provider))
-    if run.export.mode is Mode.MIRROR:
+    if run.export.mode is Mode.MIRROR or run.goes_back_to is not None:
         _check_only_filler(parts, run)
-    if run.corrects is None:
+    if run.reads_segments:
         for segment in run.export.segments:
             newest_snapshot(parts.segments, segment, now=parts.now(), settle=parts.settle)
 
@@ -114,9 +118,8 @@ def look_ahead(parts: Parts, run: Run) -> None:
 def check(run: Run, provider: Provider) -> tuple[Access, Envelope]:
     """What the provider says before anything is planned; how full the account is only where that could hold the run."""
     export = run.export
-    access = provider.check_access(
-        export.list_id, export.mapping, count_account=run.connection.plan_contacts is not None
-    )
+    mapping = export.mapping if run.goes_back_to is None else ADDRESS_ONLY
+    access = provider.check_access(export.list_id, mapping, count_account=run.connection.plan_contacts is not None)
     if run.corrects is not None:
         access = replace(access, shape=corrected_shape(access.shape, run.corrects.fields))
     return access, provider.envelope(export.list_id)
@@ -136,19 +139,20 @@ def draft(
 
     `suppressed` is the Parquet file of `PlanInputs`. Raises ConfigError, SegmentError, NotCompleteError.
     """
-    if run.export.mode is Mode.MIRROR:
+    if run.export.mode is Mode.MIRROR or run.goes_back_to is not None:
         _check_only_filler(parts, run)
     facts = parts.facts(run.connection)
-    segments = _segments(parts, run, access.shape, work)
-    state = _export_state(parts, run)
-    ledger, file = _ledger_in_force(parts, run, state, work)
-    full = run.full or state.ledger_doubtful
+    state = ledgers.read_state(parts, run.export.id)
+    reconcile.check_repair(parts, run, state)
+    ledger, file = ledgers.in_force(parts, run, state, work)
+    way_back = None if run.goes_back_to is None else undo.find(parts, run, run.goes_back_to, file, work)
+    full = way_back is None and (run.full or state.ledger_doubtful)
     inputs = PlanInputs(
-        segments=segments,
+        segments=_segments(parts, run, access.shape, work) if way_back is None else [way_back.segment],
         shape=access.shape,
         limits=facts.limits,
         envelope=envelope,
-        ledger=file,
+        ledger=file if way_back is None else None,
         full=full,
         suppressed=suppressed,
         exclude=run.export.exclude,
@@ -156,6 +160,7 @@ def draft(
     folder = work / "plan"
     folder.mkdir()
     planned = parts.planning.make_plan(inputs, work=folder, stage=stage)
+    planned = planned if way_back is None else way_back.of(planned)
     evidence = Evidence(
         segments=planned.segments,
         counts=planned.counts,
@@ -172,7 +177,9 @@ def draft(
         planned=planned,
         ledger=ledger,
         compared_with=None if full else ledger,
-        brakes=find_brakes(run.export, evidence, correction=run.correction),
+        doubtful=way_back is None and state.ledger_doubtful,
+        brakes=find_brakes(run.export, evidence, correction=run.correction, goes_back=way_back is not None),
+        changed_since=None if way_back is None else way_back.found.changed_since,
     )
 
 
@@ -180,6 +187,12 @@ def _check_only_filler(parts: Parts, run: Run) -> None:
     """Raises ConfigError when another export fills the same list: each would remove people whom the other wants there,
     and the other would not notice.
     """
+    if run.goes_back_to is None:
+        why = "in mirror mode people who are in its segments too would be removed without it noticing"
+        remedy = "put all segments into one export, or set mode to update"
+    else:
+        why = "people whom it wants there could be removed without it noticing"
+        remedy = "give one of them a list of its own, or start the export instead with its segments as they should be"
     own = _list_of(parts, run.export, run.connection)
     for blob in parts.state.list(paths.EXPORTS):
         try:
@@ -187,11 +200,8 @@ def _check_only_filler(parts: Parts, run: Run) -> None:
             theirs = _list_of(parts, other, connection)
         except ConfigError:
             continue  # it cannot run as it is
-        if other.id != run.export.id and theirs == own and _is_one_account(connection, run.connection):
-            raise ConfigError(
-                f"The export {other.id} fills the same list, so in mirror mode people who are in its segments too would"
-                " be removed without it noticing: put all segments into one export, or set mode to update."
-            )
+        if other.id != run.export.id and theirs == own and _is_one_account(parts, connection, run):
+            raise ConfigError(f"The export {other.id} fills the same list, so {why}: {remedy}.")
 
 
 def _list_of(parts: Parts, export: Export, connection: Connection) -> tuple[str, str]:
@@ -200,10 +210,10 @@ def _list_of(parts: Parts, export: Export, connection: Connection) -> tuple[str,
     return facts.name, facts.canonical_list_id(export.list_id)
 
 
-def _is_one_account(one: Connection, other: Connection) -> bool:
-    """Whether two connections lead to one account, as far as that can be known: they share a lane or a key."""
+def _is_one_account(parts: Parts, connection: Connection, run: Run) -> bool:
+    """Whether a connection leads to a run's account, as far as that can be known: they share a lane or a key."""
     # Key Vault does not tell upper from lower case in names, see `SecretName`.
-    return one.lane == other.lane or one.secret.lower() == other.secret.lower()
+    return known_lane(parts, connection) == run.lane or connection.secret.lower() == run.connection.secret.lower()
 
 
 def planned_fields(shape: ContactShape) -> tuple[PlannedField, ...]:
@@ -240,31 +250,13 @@ def _fetch(parts: Parts, segment: str, shape: ContactShape, work: Path) -> Local
     return fetch_segment(parts.segments, snapshot, columns=shape.columns, folder=work)
 
 
-def _export_state(parts: Parts, run: Run) -> ExportState:
-    found = parts.documents.read(ExportState, paths.export_state(run.export.id))
-    return ExportState(export=run.export.id) if found is None else found.value
-
-
-def _ledger_in_force(parts: Parts, run: Run, state: ExportState, work: Path) -> tuple[str, Path] | tuple[None, None]:
-    """The run whose ledger says who is on this list already, and its file; None when nobody is known to be."""
-    if state.ledger is None or state.ledger_target != run.target:
-        return None, None
-    file = work / "ledger.parquet"
-    try:
-        parts.state.download(paths.ledger(run.export.id, state.ledger), file)
-    except StorageConflictError:
-        log.step("plan", "ledger is gone", level=logging.WARNING, run_id=run.id)
-        return None, None
-    return state.ledger, file
-
-
 class Uploads:
     """Sends blobs in the background, a few at a time. Leaving it waits for all of them and raises what one raised."""
 
-    def __init__(self, store: BlobStore, path: Callable[[int], str]) -> None:
+    def __init__(self, store: BlobStore, path: Callable[[int], str], pool: Executor) -> None:
         self._store = store
         self._path = path
-        self._pool = ThreadPoolExecutor(max_workers=UPLOADS_AT_ONCE)
+        self._pool = pool
         self._under_way: set[Future[str]] = set()
 
     def put(self, number: int, data: bytes) -> None:

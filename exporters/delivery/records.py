@@ -53,6 +53,12 @@ class Delivered:
     removal: RemovalCounts | None  #: None where nobody is removed, or not yet
 
 
+def ended_batches(parts: Parts, run: Run) -> frozenset[int]:
+    """Numbers of the batches that have an outcome."""
+    blobs = parts.state.list(paths.outcomes(run.export.id, run.id))
+    return frozenset(int(PurePosixPath(blob.name).stem) for blob in blobs)
+
+
 def delivered_so_far(parts: Parts, run: Run) -> Delivered:
     """Add up the counts of the outcomes that are there."""
     planned = 0 if run.plan is None else len(run.plan.batches)

@@ -15,8 +15,16 @@ from datetime import timedelta
 from exporters.delivery import lanes, records, remove, verdicts
 from exporters.delivery.access import with_provider
 from exporters.delivery.assignment import Assignment
-from exporters.delivery.conclude import conclude, halt, hand_on
-from exporters.errors import ConfigError, RefusedError, StorageConflictError, ThrottledError, TransientError
+from exporters.delivery.conclude import conclude, halt, hand_on, rest_refused
+from exporters.delivery.finish import delete_staged
+from exporters.errors import (
+    ConfigError,
+    ForbiddenError,
+    RefusedError,
+    StorageConflictError,
+    ThrottledError,
+    TransientError,
+)
 from exporters.model.batch import BatchProgress, Claim, ImportJob, RowRange, Tally
 from exporters.model.messages import BatchMessage
 from exporters.parts import Parts
@@ -30,8 +38,15 @@ CLAIM = 1.1
 REMOVE_FOR = 0.3
 #: Requests that a batch may need until the rest of it is refused: enough to find one bad row of 30,000 by halves twice.
 MAX_REQUESTS = 64
-#: Tries in a row that failed and may pass; with the delays below they cover about two hours.
+#: Tries in a row that failed and may pass; with the delays below they cover more than an hour.
 MAX_FAILURES = 12
+#: Waits after a 403, until sending is stopped. After many bad requests SendGrid answers so for a while, without saying
+#: how long; meanwhile nobody on the account asks, so as not to prolong it.
+#: https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/errors
+FORBIDDEN_WAITS_S = (60.0, 180.0, 360.0)
+#: Tries that wait for an import that may be a lost one, where two at once would hinder each other: some ten minutes.
+#: One that runs for longer may never end.
+DOUBTS = 7
 FIRST_DELAY_S = 5.0
 LONGEST_DELAY_S = 900.0
 
@@ -42,32 +57,36 @@ def send_batch(parts: Parts, message: BatchMessage) -> None:
     """Make the next request of a batch, or see that whatever comes next for it happens."""
     batch = Assignment.of(parts, message)
     if batch is None:
-        _leave_lane(parts, message)
+        _clear_up(parts, message)
         return
     taken = _take(batch)
     while (held := taken) is not None:
         try:
             taken = _make_request(batch, held)
+            if taken is not None and (again := Assignment.of(parts, message)) is not None:
+                batch = again  # somebody may have canceled the run meanwhile
         except Exception:  # the message comes back, and must not find the batch claimed by a step that is no more
             with suppress(StorageConflictError):
-                batch.save(held.value.model_copy(update={"claim": None}), held.etag)
+                batch.save(held.value.model_copy(update={"claim": None, "in_doubt": True}), held.etag)
             raise
 
 
-def _leave_lane(parts: Parts, message: BatchMessage) -> None:
-    """A run that has ended, and got a slot all the same because the lane heard of it too late, gives it back."""
+def _clear_up(parts: Parts, message: BatchMessage) -> None:
+    """After a run that has ended: give back a slot that it got too late, delete what a late step has written."""
     run = records.read_run(parts, message.export, message.run)
     if run is not None and run.status.ended:
         lanes.leave(parts, run.lane, run.id)
+        delete_staged(parts, run.id)
 
 
 def _make_request(batch: Assignment, held: Held) -> Held | None:
     """Make the first request that is pending; answers the batch when the next one is to be made in this step too."""
     if batch.run.halted:
-        conclude(batch, _rest_refused(held.value, batch.run.reason), reason=batch.run.reason)
+        conclude(batch, rest_refused(held.value, batch.run.reason), reason=batch.run.reason)
         return None
     lines = batch.staged_lines()
     if lines is None:  # the run has ended meanwhile
+        _clear_up(batch.parts, BatchMessage(export=batch.run.export.id, run=batch.run.id, batch=batch.batch))
         return None
     request = held.value.pending[0]
     contacts = [lines[row] for row in verdicts.rows_of(request)]
@@ -80,9 +99,10 @@ def _make_request(batch: Assignment, held: Held) -> Held | None:
         _try_again(batch, held.value, held.etag, error.wait_s, outcome="throttled")
     except TransientError as error:
         _after_failure(batch, held, error)
+    except ForbiddenError as error:
+        _after_ban(batch, held, error)
     except ConfigError as error:
-        halt(batch, str(error))
-        conclude(batch, _rest_refused(held.value, str(error)), reason=str(error))
+        _stop(batch, held, error)
     else:
         return _follow(batch, held, answered)
     return None
@@ -97,7 +117,14 @@ class Answered:
     rows: tuple[RowRange, ...]  #: of the job
 
 
+class _BusyError(TransientError):
+    """Nothing was sent, because it may be under way already."""
+
+
 def _submit(batch: Assignment, held: Held, provider: Provider, contacts: list[bytes]) -> Answered:
+    in_doubt = held.value.in_doubt and held.value.failures <= DOUBTS
+    if in_doubt and batch.facts.jobs_in_flight == 1 and provider.import_runs():
+        raise _BusyError(f"{provider.title} is at work on an import, perhaps of these contacts: they wait for it.")
     job = provider.submit(batch.run.export.list_id, contacts)
     return Answered(tally=Tally(), job=job, rows=held.value.pending[0])
 
@@ -133,11 +160,14 @@ def _take(batch: Assignment) -> Held | None:
         batch.send_later((progress.claim.until - now).total_seconds())
         return None
     own_wait_s = 0.0 if progress.not_before is None else (progress.not_before - now).total_seconds()
-    wait_s = max(lanes.wait_s(batch.parts, batch.account), own_wait_s)
-    if wait_s > 0:
+    asks_first = progress.in_doubt and batch.facts.jobs_in_flight == 1
+    wait_s = max(lanes.wait_s(batch.parts, batch.account, to_poll=asks_first), own_wait_s)
+    if wait_s > 0 and not batch.run.halted:
         batch.send_later(wait_s)
         return None
-    claimed = progress.model_copy(update={"claim": Claim(since=now, until=now + CLAIM * batch.parts.step_limit)})
+    claim = Claim(since=now, until=now + CLAIM * batch.parts.step_limit)
+    in_doubt = progress.in_doubt or progress.claim is not None
+    claimed = progress.model_copy(update={"claim": claim, "in_doubt": in_doubt})
     try:
         return batch.save(claimed, None if held is None else held.etag)
     except StorageConflictError:  # another message was faster and has the batch
@@ -147,7 +177,7 @@ def _take(batch: Assignment) -> Held | None:
 def _follow(batch: Assignment, held: Held, answered: Answered) -> Held | None:
     """Record the verdicts and the import job, and have it asked for; where there is no job, go on."""
     tally = verdicts.add(held.value.tally, answered.tally)
-    progress = _asked(held.value, pending=held.value.pending[1:], tally=tally)
+    progress = _asked(batch, held.value, pending=held.value.pending[1:], tally=tally)
     if answered.job is None:
         return _go_on(batch, held, progress)
     now = batch.parts.now()
@@ -157,7 +187,8 @@ def _follow(batch: Assignment, held: Held, answered: Answered) -> Held | None:
         contacts=verdicts.size(answered.rows),
         submitted=now,
         asked=now,
-        next_s=batch.facts.poll_delays_s[0],
+        next_s=lanes.first_question_s(batch.parts, batch.account, batch.facts.poll_delays_s),
+        in_doubt=held.value.in_doubt,
     )
     batch.save(progress.model_copy(update={"job": job, "jobs": (*progress.jobs, job.id)}), held.etag)
     batch.log("send", "accepted", contacts=job.contacts)
@@ -180,9 +211,9 @@ def _go_on(batch: Assignment, held: Held, progress: BatchProgress) -> Held | Non
 
 def _narrow(batch: Assignment, held: Held, error: RefusedError) -> None:
     """Take the rows at fault out of a refused request, or halve it, and go on with the rest."""
-    asked = _asked(held.value)
+    asked = _asked(batch, held.value)
     if asked.requests >= MAX_REQUESTS:
-        narrowed = _rest_refused(asked, str(error))
+        narrowed = rest_refused(asked, str(error))
     else:
         narrowed = verdicts.narrowed(asked, error.rows, words=str(error))
     batch.save(narrowed, held.etag)
@@ -193,16 +224,35 @@ def _narrow(batch: Assignment, held: Held, error: RefusedError) -> None:
         conclude(batch, narrowed)
 
 
-def _asked(progress: BatchProgress, **changes: object) -> BatchProgress:
+def _asked(batch: Assignment, progress: BatchProgress, **changes: object) -> BatchProgress:
     """After a request that the provider has answered."""
-    update = {"requests": progress.requests + 1, "failures": 0, "not_before": None, "claim": None}
+    calm = {"failures": 0, "forbidden": 0, "not_before": None, "claim": None, "in_doubt": False}
+    update = {"requests": progress.requests + 1, "answered": batch.parts.now(), **calm}
     return progress.model_copy(update={**update, **changes})
+
+
+def _after_ban(batch: Assignment, held: Held, error: ForbiddenError) -> None:
+    """Let the whole account wait and come again; stop the run when that has not helped."""
+    tries = held.value.forbidden
+    if tries >= len(FORBIDDEN_WAITS_S):
+        _stop(batch, held, error)
+        return
+    lanes.hold_back(batch.parts, batch.account, FORBIDDEN_WAITS_S[tries])
+    progress = held.value.model_copy(update={"forbidden": tries + 1, "requests": held.value.requests + 1})
+    _try_again(batch, progress, held.etag, FORBIDDEN_WAITS_S[tries], outcome="forbidden for now")
+
+
+def _stop(batch: Assignment, held: Held, error: ConfigError) -> None:
+    """Send nothing more of the run."""
+    halt(batch.parts, batch.run, str(error))
+    conclude(batch, rest_refused(held.value, str(error)), reason=str(error))
 
 
 def _after_failure(batch: Assignment, held: Held, error: TransientError) -> None:
     """Come again with growing delays; give the rows up as unknown when it has failed too often."""
     failures = held.value.failures + 1
-    progress = held.value.model_copy(update={"failures": failures, "requests": held.value.requests + 1})
+    requests = held.value.requests + (not isinstance(error, _BusyError))
+    progress = held.value.model_copy(update={"failures": failures, "requests": requests, "in_doubt": True})
     if failures < MAX_FAILURES:
         _try_again(batch, progress, held.etag, backoff_s(failures, batch.parts.jitter()), outcome="failed for now")
         return
@@ -218,10 +268,3 @@ def _try_again(batch: Assignment, progress: BatchProgress, etag: str, delay_s: f
     batch.save(progress.model_copy(update={"claim": None, "not_before": not_before}), etag)
     batch.log("send", outcome, level=logging.WARNING, wait_s=round(delay_s, 1))
     batch.send_later(delay_s)
-
-
-def _rest_refused(progress: BatchProgress, words: str) -> BatchProgress:
-    tally = progress.tally
-    for request in progress.pending:
-        tally = verdicts.add(tally, verdicts.refused(request, words))
-    return progress.model_copy(update={"pending": (), "tally": tally})

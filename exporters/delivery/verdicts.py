@@ -44,6 +44,8 @@ def judge(job: ImportJob, report: JobReport, emails: Sequence[str]) -> Tally:
 
     They are read only when the report names someone; an empty sequence does where it names no one.
     """
+    if report.state is JobState.FAILED and job.in_doubt:
+        return unknown(job.rows)
     if report.state is JobState.FAILED:
         words = without_values(report.words or "the import job failed")
         return Tally(refused_ranges=tuple((rows, words) for rows in job.rows))

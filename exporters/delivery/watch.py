@@ -4,15 +4,19 @@ Everything that it sends again is harmless when it was not lost.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from exporters import log
 from exporters.delivery import hold, lanes, records
 from exporters.delivery.assignment import Assignment
+from exporters.delivery.conclude import halt
 from exporters.errors import ConfigError
-from exporters.model.lane import Slot
+from exporters.model.lane import Lane, Slot
 from exporters.model.messages import BatchMessage, RunMessage
 from exporters.model.run import ExportState, Run, RunStatus
+from exporters.notifications.outbox import tell_hold
 from exporters.parts import Parts
 from exporters.scheduling.start import ensure_started, read_export
 from exporters.storage import paths
@@ -21,15 +25,40 @@ from exporters.storage import paths
 #: a quarter of an hour where that is ten minutes. By then a message that was received by a process that died has come
 #: back: https://github.com/Azure/azure-functions-host/issues/10461
 SILENCE = 1.5
+#: How long a batch may have its slot without the provider taking it.
+LONGEST_WAIT = timedelta(days=1)
 
 
 def watch(parts: Parts) -> None:
-    """Look once at every export that has a run at work. A document that cannot be read holds up its own run only."""
+    """Look once at every export that has a run at work, and at every lane.
+
+    A document that cannot be read holds up its own run only.
+    """
     for blob in parts.state.list(paths.EXPORT_STATES):
-        try:
-            _look_at_export(parts, blob.name)
-        except ConfigError as error:
-            log.step("watch", "unreadable", level=logging.ERROR, reason=str(error))
+        _whatever_comes(partial(_look_at_export, parts, blob.name))
+    for blob in parts.state.list(paths.LANES):
+        _whatever_comes(partial(_clear_lane, parts, blob.name))
+
+
+def _whatever_comes(look: Callable[[], None]) -> None:
+    try:
+        look()
+    except ConfigError as error:
+        log.step("watch", "unreadable", level=logging.ERROR, reason=str(error))
+
+
+def _clear_lane(parts: Parts, path: str) -> None:
+    """Take runs out of a lane that have ended, or are there no more: who joins late is put out by nobody else."""
+    found = parts.documents.read(Lane, path)
+    if found is None:
+        return
+    lane = found.value
+    export_of = {slot.run: slot.export for slot in lane.slots} | {waiter.run: waiter.export for waiter in lane.waiting}
+    for run_id, export in export_of.items():
+        run = records.read_run(parts, export, run_id)
+        if run is None or run.status.ended:
+            log.step("watch", "lane cleared", level=logging.WARNING, run_id=run_id)
+            lanes.leave(parts, lane.account, run_id)
 
 
 def _look_at_export(parts: Parts, path: str) -> None:
@@ -53,7 +82,12 @@ def _create_again(parts: Parts, state: ExportState) -> None:
 
 def _look(parts: Parts, run: Run) -> None:
     if run.status is RunStatus.HELD:
+        tell_hold(parts, run)
         hold.expire(parts, run)
+        return
+    if _gets_nowhere(parts, run):
+        halt(parts, run, _why_nowhere(parts, run))
+        _move_on(parts, run)
         return
     if lanes.wait_s(parts, run.lane) > 0 and not run.status.ended:
         return  # the provider wants a pause: everything about the run waits in hidden messages
@@ -81,17 +115,50 @@ def _move_on(parts: Parts, run: Run) -> None:
     log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
     message = RunMessage(export=run.export.id, run=run.id)
     parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    now = parts.now()
+    # Not silent any more: a run that waits for others to be planned would get one more message at each look, and each
+    # of them comes back every two seconds until the run has its plan.
+    records.change_run(parts, run, lambda run: run.model_copy(update={"updated": now}))
+
+
+def _gets_nowhere(parts: Parts, run: Run) -> bool:
+    """Whether every batch of the run that has a slot has had it for too long without an import job.
+
+    A job has a deadline of its own, and so has a run without a plan.
+    """
+    if run.status.ended or run.halted or run.plan is None or parts.now() - run.updated <= LONGEST_WAIT:
+        return False
+    slots = [slot for slot in lanes.read(parts, run.lane).slots if slot.run == run.id]
+    return bool(slots) and all(_is_left_alone(parts, slot) for slot in slots)
+
+
+def _is_left_alone(parts: Parts, slot: Slot) -> bool:
+    """Whether the provider has answered no request of a slot's batch for too long, and has no job of it."""
+    if parts.now() - slot.since <= LONGEST_WAIT:
+        return False
+    batch = Assignment.of(parts, BatchMessage(export=slot.export, run=slot.run, batch=slot.batch))
+    held = None if batch is None else batch.progress()
+    if held is None:
+        return True
+    answered = held.value.answered or slot.since
+    return held.value.job is None and parts.now() - answered > LONGEST_WAIT
+
+
+def _why_nowhere(parts: Parts, run: Run) -> str:
+    who, hours = parts.facts(run.connection).title, LONGEST_WAIT // timedelta(hours=1)
+    return f"{who} took nothing for {hours} hours: look at its status page, and at what else uses the account's limits"
 
 
 def _stands_still(parts: Parts, slot: Slot) -> bool:
     """Whether nobody has worked on a slot's batch for too long."""
     batch = Assignment.of(parts, BatchMessage(export=slot.export, run=slot.run, batch=slot.batch))
     held = None if batch is None else batch.progress()
-    if held is None:
+    if batch is None or held is None:
         return True
     progress = held.value
     if progress.job is not None:
         due = progress.job.asked + timedelta(seconds=progress.job.next_s)
+        due = max(due, lanes.read(parts, batch.account).polls_not_before or due)
     elif progress.claim is not None:
         due = progress.claim.until
     else:

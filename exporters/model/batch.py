@@ -22,6 +22,7 @@ class ImportJob(BaseModel):
     asked: AwareDatetime  #: when the last one was asked, or the job was submitted
     next_s: float  #: seconds from then to the next question
     shut_out: AwareDatetime | None = None  #: since when the provider has refused the key
+    in_doubt: bool = False  #: there may be another job for the same rows, whose acceptance got lost on its way
 
 
 class Claim(BaseModel):
@@ -69,8 +70,12 @@ class BatchProgress(BaseModel):
     tally: Tally = Tally()
     requests: NonNegativeInt = 0  #: write requests made, refused ones included
     failures: NonNegativeInt = 0  #: tries in a row that failed and may pass
+    forbidden: NonNegativeInt = 0  #: tries in a row that the provider forbade
     not_before: AwareDatetime | None = None  #: after a failure: no request earlier
+    answered: AwareDatetime | None = None  #: when the provider last said yes or no to a request
     claim: Claim | None = None
+    #: The first pending request may have been carried out: whoever made it got no answer, or died before it was noted.
+    in_doubt: bool = False
 
     @classmethod
     def fresh(cls, contacts: int, *, request: int | None = None) -> "BatchProgress":

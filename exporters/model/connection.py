@@ -22,7 +22,8 @@ class Connection(BaseModel):
     display_name: str = Field(min_length=1, max_length=200)
     secret: SecretName = Field(description="name of the Key Vault secret that holds the API key")
     account: Id | None = Field(
-        default=None, description="connections with the same word here share one lane; default: the connection's id"
+        default=None,
+        description="connections with the same word here share one lane; default: the account that the key leads to",
     )
     field_names: dict[StandardField, str] = Field(
         default_factory=dict,

@@ -17,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from exporters.model.fields import Formats, StandardField
+from exporters.model.fields import EMAIL_FIELD, Formats, StandardField
 from exporters.model.names import Id
+from exporters.model.receiver import Receiver
 from exporters.model.source import Column, Source
 
 #: Path of a segment below the segments container: its folder, or its file without the ending.
@@ -51,6 +52,10 @@ class Mapping(BaseModel):
         """Mapped standard fields and what fills them, in the order of `StandardField`."""
         sources = {field: getattr(self, field.value) for field in StandardField}
         return {field: source for field, source in sources.items() if source is not None}
+
+
+#: For what needs no field but the address, which then comes from a column of that name.
+ADDRESS_ONLY = Mapping(email=EMAIL_FIELD)
 
 
 class Schedule(BaseModel):
@@ -138,6 +143,7 @@ class Export(BaseModel):
         default=(), max_length=1000, description="placeholder addresses that are nobody's, or @domain for all of one"
     )
     brakes: Brakes = Brakes()
+    notify: Receiver | None = None
 
     @field_validator("segments")
     @classmethod

@@ -1,6 +1,6 @@
 """A lane: what one provider account lets run at once, and who waits for it. `lanes/<account>.json`, under its ETag."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
 from exporters.model.names import Id, RunId
 from exporters.model.run import Trigger
@@ -18,7 +18,7 @@ class Slot(BaseModel):
 
 
 class Waiter(BaseModel):
-    """A run with batches that have no slot yet."""
+    """A run with batches that have no slot yet, in the order in which runs come to their turn."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,3 +39,5 @@ class Lane(BaseModel):
     slots: tuple[Slot, ...] = ()
     waiting: tuple[Waiter, ...] = ()
     not_before: AwareDatetime | None = None  #: the provider wants no request earlier
+    job_s: NonNegativeFloat = 0.0  #: how long the last import job took; the next one is first asked for at about then
+    polls_not_before: AwareDatetime | None = None  #: the provider wants no question for a job earlier

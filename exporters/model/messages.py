@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from exporters.model.names import Id, RunId
+from exporters.model.receiver import Occasion
 
 
 class RunMessage(BaseModel):
@@ -33,3 +34,14 @@ class PollMessage(BaseModel):
     run: RunId
     batch: NonNegativeInt
     poll: NonNegativeInt
+
+
+class NotifyMessage(BaseModel):
+    """On the notify queue: tell the receiver, after so many tries (from 0)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    export: Id
+    run: RunId
+    occasion: Occasion
+    tries: NonNegativeInt

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 
 from exporters.model.brake import Brake
 from exporters.model.connection import Connection
+from exporters.model.drift import Drift
 from exporters.model.export import Export, Mode
 from exporters.model.names import Id, RunId
 from exporters.model.reject import ReasonCount
@@ -20,13 +21,18 @@ class RunStatus(StrEnum):
     HELD = "held"  #: planned; a brake holds it until somebody approves or rejects it
     SUCCESSFUL = "successful"  #: everyone planned was delivered
     WARNINGS = "completed_with_warnings"  #: some planned contacts were refused or have no verdict
-    FAILED = "failed"  #: ended without delivering anyone who was planned, or its sums do not close
-    CANCELED = "canceled"  #: held, and rejected or not approved in time; nothing was written at the provider
+    FAILED = "failed"  #: nobody who was planned was delivered, or sending had to be stopped, or the sums do not close
+    CANCELED = "canceled"  #: ended by a person, or held and not approved in time; `result` says what was sent before
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self not in {RunStatus.QUEUED, RunStatus.PROCESSING, RunStatus.HELD}
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended with people delivered, or with nothing to deliver."""
+        return self in {RunStatus.SUCCESSFUL, RunStatus.WARNINGS}
 
 
 class Step(StrEnum):
@@ -34,6 +40,7 @@ class Step(StrEnum):
 
     WAITING = "waiting"
     PLANNING = "planning"
+    RECONCILING = "reconciling"
     HELD = "held"
     SENDING = "sending"
     REMOVING = "removing"
@@ -113,6 +120,7 @@ class Plan(BaseModel):
     reasons: tuple[ReasonCount, ...] = ()  #: most frequent first
     mapping_version: str  #: digest of everything that decides how a profile becomes a contact
     ledger: RunId | None = None  #: the run whose ledger was in force; its people stay known after this run
+    doubtful: bool = False  #: that ledger may be wrong about the form in which people are there, so it was not compared
     compared_with: RunId | None = None  #: the run whose ledger was compared; None: everyone was planned
     list_name: str = ""  #: as the provider calls it
     list_count: int | None = None  #: contacts on the list before, where the provider tells
@@ -123,6 +131,8 @@ class Plan(BaseModel):
     brakes: tuple[Brake, ...] = ()  #: what holds the run
     account_contacts: int | None = None  #: contacts of the whole account before, where it was asked
     renewed: NonNegativeInt = 0  #: unchanged people whose source reads differently; the next ledger knows it
+    #: Of a run that goes back: people on the list then and now, who are not known to be there in the same form.
+    changed_since: NonNegativeInt | None = None
 
 
 class DeliveryCounts(BaseModel):
@@ -189,6 +199,11 @@ class Order(BaseModel):
     goes_back_to: RunId | None = None  #: brings the list back to the people of this run's ledger
 
 
+def target_of(export: Export, connection: Connection) -> str:
+    """As `Run.target`, of a run that is not there yet."""
+    return f"{connection.id}/{export.list_id}"
+
+
 class Run(Order):
     """The run document. `export` and `connection` are copies as they were at the start: later edits do not reach it."""
 
@@ -203,25 +218,35 @@ class Run(Order):
     created: AwareDatetime
     updated: AwareDatetime
     finished: AwareDatetime | None = None
-    account: Id | None = None  #: the lane that its account's requests go through; None until access was checked
+    account: Id | None = None  #: the lane that its account's requests go through; None until that is known
     troubled_since: AwareDatetime | None = None  #: since when each try to plan it has failed with what may pass
+    trouble: str = ""  #: what that was the last time
+    paused_since: AwareDatetime | None = None  #: since when each try has met a pause that the provider wanted
     approved: AwareDatetime | None = None  #: when somebody let a held run go on
     canceled: AwareDatetime | None = None  #: when somebody wanted it to end; jobs that were accepted are still followed
     plan: Plan | None = None
     result: DeliveryCounts | None = None
     #: People of each batch of removals; their numbers go on after the plan's. Empty: nobody is removed, or not yet.
     removals: tuple[NonNegativeInt, ...] = ()
+    lists_first: bool | None = None  #: whether the list was read for ids before anybody is removed; None: not decided
+    removals_by_id: NonNegativeInt = 0  #: the first so many of those batches name people by their ids at the provider
     removal: RemovalCounts | None = None  #: what came of the removals; None where there were none
     refusals: tuple[ReasonCount, ...] = ()  #: what the provider said of those it did not take, most frequent first
     reason: str = ""  #: why the run failed, or what to look at, in an operator's words
     halted: bool = False  #: nothing more is sent: batches that still wait end as refused, for `reason`
+    drift: Drift | None = None  #: what a reconciliation has found
     has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on
     timeline: tuple[Event, ...] = ()
 
     @property
     def removes(self) -> bool:
-        """Whether people who have left the segments are to leave the list."""
-        return self.export.mode is Mode.MIRROR and not self.correction
+        """Whether people who have left the segments, or were not there then, are to leave the list."""
+        return self.goes_back_to is not None or (self.export.mode is Mode.MIRROR and not self.correction)
+
+    @property
+    def reads_segments(self) -> bool:
+        """Whether it reads the segments of its export, and so has something to say of everyone."""
+        return not (self.correction or self.reconciles or self.goes_back_to is not None)
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -246,7 +271,7 @@ class Run(Order):
     @property
     def target(self) -> str:
         """What a ledger is true for: with another connection or list nobody is known to be delivered."""
-        return f"{self.connection.id}/{self.export.list_id}"
+        return target_of(self.export, self.connection)
 
     def noted(self, at: datetime, text: str, **changes: object) -> "Run":
         """This run with some values changed and a line more in its history."""
@@ -293,5 +318,7 @@ class ExportState(BaseModel):
     #: Newest scheduled occurrence that was dealt with; earlier ones never start again.
     occurrence: AwareDatetime | None = None
     occurrence_skipped: str = ""  #: why that occurrence started no run
+    last_status: RunStatus | None = None  #: how the last run ended
+    failing_since: RunId | None = None  #: the run that failed first, where none has ended well since
     #: Digest of an Idempotency-Key -> the run it started; the newest ones only.
     keys: dict[str, RunId] = Field(default_factory=dict)

@@ -38,18 +38,24 @@ class Evidence:
     plan_contacts: int | None = None
 
 
-def find_brakes(export: Export, evidence: Evidence, *, correction: bool = False) -> tuple[Brake, ...]:
+def find_brakes(
+    export: Export, evidence: Evidence, *, correction: bool = False, goes_back: bool = False
+) -> tuple[Brake, ...]:
     """Everything that holds a run, in the order in which it should be looked at.
 
-    A correction sends a few people again, whatever their segments are now: only limits can hold it.
+    A correction sends a few people again, whatever their segments are now: only limits can hold it. A run that goes
+    back to a former ledger reads no segments either, and removes people whatever the mode is.
     """
     found: list[Brake] = []
-    if not correction:
+    if goes_back:
+        found += _mass_removal(export, evidence, remedy="go back to another run")
+    elif not correction:
         for segment in evidence.segments:
             found += _segment_brakes(export, segment, evidence.last_read.get(segment.segment))
         found += _cut_off(export, evidence.reasons)
         found += _unreadable(export, evidence)
-        found += _mass_removal(export, evidence)
+        if export.mode is Mode.MIRROR:
+            found += _mass_removal(export, evidence, remedy="look for those people at the segment's source")
     found += _provider_limit(export, evidence)
     found += _plan_room(evidence)
     return tuple(found)
@@ -151,10 +157,10 @@ def _unreadable(export: Export, evidence: Evidence) -> Iterator[Brake]:
         )
 
 
-def _mass_removal(export: Export, evidence: Evidence) -> Iterator[Brake]:
+def _mass_removal(export: Export, evidence: Evidence, *, remedy: str) -> Iterator[Brake]:
     leavers, share = evidence.counts.leavers, export.brakes.max_share_removed
     most = math.floor(_part(share, evidence.known))
-    if export.mode is Mode.MIRROR and leavers >= FEWEST_REMOVED and leavers > most:
+    if leavers >= FEWEST_REMOVED and leavers > most:
         yield Brake(
             kind=BrakeKind.MASS_REMOVAL,
             value=leavers,
@@ -162,7 +168,7 @@ def _mass_removal(export: Export, evidence: Evidence) -> Iterator[Brake]:
             sentence=(
                 f"{_count(leavers, 'person', 'people')} of the {evidence.known:,} whom this export has put on the list"
                 f" would be taken off it: more than {_percent(share)} (brakes.max_share_removed). {_APPROVE}; else"
-                " reject it, and look for those people at the segment's source."
+                f" reject it, and {remedy}."
             ),
         )
 

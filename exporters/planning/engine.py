@@ -4,16 +4,19 @@ The one place where delivery meets planning, so that a simulation of hundred tho
 Python. Both are held to the same tests (`tests/conformance/planning`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from exporters.model.batch import Tally
+from exporters.model.drift import DriftCounts
 from exporters.model.reject import ReasonCount
-from exporters.planning import leavers, ledger, rejects, suppressed
+from exporters.planning import drift, leavers, ledger, rejects, suppressed, way_back
 from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
 from exporters.planning.rejects import StagedLines
+from exporters.planning.way_back import WayBack
+from exporters.providers.base import Member
 
 
 class Planning(Protocol):
@@ -44,15 +47,20 @@ class Planning(Protocol):
         renewed: Path | None = None,
         gone: Path | None = None,
         unsure: Path | None = None,
+        everyone: bool = False,
+        doubtful: bool = False,
         work: Path,
     ) -> None:
         """As `planning.ledger.merge_ledger`."""
 
-    def read_leavers(self, file: Path, size: int, *, work: Path) -> Iterator[list[str]]:
+    def find_ids(self, file: Path, answers: Iterable[Path], target: Path, *, work: Path) -> int:
+        """As `planning.leavers.find_ids`."""
+
+    def read_leavers(self, file: Path, sizes: Sequence[int], *, work: Path) -> Iterator[list[Member]]:
         """As `planning.leavers.read_batches`."""
 
     def write_gone(
-        self, file: Path, size: int, verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
+        self, file: Path, sizes: Sequence[int], verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
     ) -> None:
         """As `planning.leavers.write_gone`."""
 
@@ -61,6 +69,15 @@ class Planning(Protocol):
 
     def write_withheld(self, withheld: Path, target: Path, *, run_id: str, work: Path) -> None:
         """As `planning.suppressed.write_withheld`."""
+
+    def find_drift(self, ledger: Path, answers: Iterable[Path], target: Path, *, work: Path) -> DriftCounts:
+        """As `planning.drift.find_drift`."""
+
+    def doubt_missing(self, ledger: Path, drift_file: Path, target: Path, *, work: Path) -> None:
+        """As `planning.drift.doubt_missing`."""
+
+    def find_way_back(self, now: Path, then: Path, *, put_back: Path, leavers: Path, work: Path) -> WayBack:
+        """As `planning.way_back.find_way_back`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +121,8 @@ class DuckDbPlanning:
         renewed: Path | None = None,
         gone: Path | None = None,
         unsure: Path | None = None,
+        everyone: bool = False,
+        doubtful: bool = False,
         work: Path,
     ) -> None:
         ledger.merge_ledger(
@@ -114,20 +133,25 @@ class DuckDbPlanning:
             renewed=renewed,
             gone=gone,
             unsure=unsure,
+            everyone=everyone,
+            doubtful=doubtful,
             work=work,
             memory_mb=self.memory_mb,
             threads=self.threads,
         )
 
-    def read_leavers(self, file: Path, size: int, *, work: Path) -> Iterator[list[str]]:
-        return leavers.read_batches(file, size, work=work, memory_mb=self.memory_mb, threads=self.threads)
+    def find_ids(self, file: Path, answers: Iterable[Path], target: Path, *, work: Path) -> int:
+        return leavers.find_ids(file, answers, target, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def read_leavers(self, file: Path, sizes: Sequence[int], *, work: Path) -> Iterator[list[Member]]:
+        return leavers.read_batches(file, sizes, work=work, memory_mb=self.memory_mb, threads=self.threads)
 
     def write_gone(
-        self, file: Path, size: int, verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
+        self, file: Path, sizes: Sequence[int], verdicts: Mapping[int, Tally], *, gone: Path, unsure: Path, work: Path
     ) -> None:
         leavers.write_gone(
             file,
-            size,
+            sizes,
             verdicts,
             gone=gone,
             unsure=unsure,
@@ -142,4 +166,21 @@ class DuckDbPlanning:
     def write_withheld(self, withheld: Path, target: Path, *, run_id: str, work: Path) -> None:
         suppressed.write_withheld(
             withheld, target, run_id=run_id, work=work, memory_mb=self.memory_mb, threads=self.threads
+        )
+
+    def find_drift(self, ledger: Path, answers: Iterable[Path], target: Path, *, work: Path) -> DriftCounts:
+        return drift.find_drift(ledger, answers, target, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def doubt_missing(self, ledger: Path, drift_file: Path, target: Path, *, work: Path) -> None:
+        drift.doubt_missing(ledger, drift_file, target, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def find_way_back(self, now: Path, then: Path, *, put_back: Path, leavers: Path, work: Path) -> WayBack:
+        return way_back.find_way_back(
+            now,
+            then,
+            put_back=put_back,
+            leavers=leavers,
+            work=work,
+            memory_mb=self.memory_mb,
+            threads=self.threads,
         )

@@ -29,13 +29,18 @@ REPLACE_UNSURE = "CREATE OR REPLACE VIEW unsure AS SELECT email FROM read_parque
 
 # contacts, undelivered, previous, renewed, gone, unsure -> the new ledger. Someone without a verdict may have been put
 # on the list or changed there, or not: there is an entry, so that the person is not forgotten, but it matches nothing,
-# so that the person is sent again. Someone renewed is not among the contacts; who is all the same keeps to the verdict.
+# so that the person is sent again. So is whoever was to be sent whatever the ledger says and was refused: compared with
+# the former entry nobody would come back to that. Someone renewed is not among the contacts; who is all the same keeps
+# to the verdict.
 WRITE_LEDGER = """COPY (
     WITH
         taken AS (SELECT email, fingerprint, source FROM contacts ANTI JOIN undelivered USING (batch, row)),
         doubtful AS (
             SELECT email FROM contacts JOIN undelivered USING (batch, row) WHERE kind = 'unknown'
-            UNION SELECT email FROM unsure),
+            UNION SELECT email FROM unsure
+            UNION SELECT email FROM contacts JOIN undelivered USING (batch, row) SEMI JOIN previous USING (email)
+                WHERE {everyone}
+            UNION SELECT email FROM previous WHERE {doubtful}),
         same AS (SELECT email, source, true AS renewed FROM renewed ANTI JOIN contacts USING (email))
     SELECT email, fingerprint, source FROM taken
     UNION ALL
@@ -61,6 +66,8 @@ def merge_ledger(
     renewed: Path | None = None,
     gone: Path | None = None,
     unsure: Path | None = None,
+    everyone: bool = False,
+    doubtful: bool = False,
     work: Path,
     memory_mb: int,
     threads: int,
@@ -70,7 +77,9 @@ def merge_ledger(
     `contacts` is the file of the plan; `verdicts` has the tally of each batch that ended. People who are not in this
     run keep their entry, refused ones too. Parquet files say what else is known: `renewed` (email, source) has people
     whose contact is as it was though the segment says something else of them; `gone` (email) those who are off the
-    list, whose entry goes; `unsure` (email) those who may be off it, whose entry matches nothing from now on.
+    list, whose entry goes; `unsure` (email) those who may be off it, whose entry matches nothing from now on. With
+    `everyone` the plan did not compare with the previous ledger, but sent everybody anew; with `doubtful` because that
+    may be wrong about the form in which people are there: who was not taken now keeps an entry that matches nothing.
     The same inputs give the same entries, so a repeated finish does no harm.
     """
     with verdict_tables(contacts, verdicts, work=work, memory_mb=memory_mb, threads=threads) as database:
@@ -79,7 +88,7 @@ def merge_ledger(
         _replace(database, REPLACE_RENEWED, renewed)
         _replace(database, REPLACE_GONE, gone)
         _replace(database, REPLACE_UNSURE, unsure)
-        database.execute(WRITE_LEDGER.format(path=literal(str(target))))
+        database.execute(WRITE_LEDGER.format(path=literal(str(target)), everyone=everyone, doubtful=doubtful))
 
 
 def _replace(database: duckdb.DuckDBPyConnection, statement: str, file: Path | None) -> None:

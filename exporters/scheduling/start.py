@@ -18,6 +18,7 @@ from exporters.model.export import Export
 from exporters.model.messages import RunMessage
 from exporters.model.names import run_id
 from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Trigger
+from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
 from exporters.scheduling.due import due_occurrence
 from exporters.storage import paths
@@ -29,7 +30,7 @@ KEYS_KEPT = 200
 #: After a run that was cut short and left no ledger: in what form the provider holds people is not known, so the next
 #: run sends everyone. Who was put there before is known still, so that leavers are not forgotten.
 _DOUBTFUL: dict[str, object] = {"ledger_doubtful": True}
-#: How a run ends of which nothing has come.
+#: How a run ends that did not do what it was started for.
 FRUITLESS = frozenset({RunStatus.FAILED, RunStatus.CANCELED})
 
 
@@ -106,6 +107,13 @@ def start_run(parts: Parts, export_id: str, cause: Cause, *, before_claim: Calla
     return found.value
 
 
+def has_started(parts: Parts, export_id: str, cause: Cause) -> bool:
+    """Whether `start_run` would answer a run that this cause has started before, instead of starting one."""
+    found = parts.documents.read(ExportState, paths.export_state(export_id))
+    run = None if found is None else found.value.keys.get(cause.digest)
+    return run is not None and run != _spent(parts, export_id, cause)
+
+
 def has_claimed(parts: Parts, export_id: str, cause: Cause, run: str) -> bool:
     """Whether a cause has started just this run, also where `start_run` has raised since."""
     state = parts.documents.read(ExportState, paths.export_state(export_id))
@@ -141,8 +149,17 @@ def order_of(order: Order) -> dict[str, Any]:
 
 
 def _started(active: Active) -> str:
-    corrections = "" if active.corrects is None else f", with corrected rejects of the run {active.corrects.run}"
-    return f"started ({active.trigger}{corrections})"
+    if active.corrects is not None:
+        return f"started ({active.trigger}, with corrected rejects of the run {active.corrects.run})"
+    if active.retries is not None:
+        return f"started ({active.trigger}, to retry the run {active.retries})"
+    if active.reconciles:
+        return f"started ({active.trigger}, to hold the list against the ledger)"
+    if active.repairs is not None:
+        return f"started ({active.trigger}, to repair what the reconciliation {active.repairs} has found)"
+    if active.goes_back_to is not None:
+        return f"started ({active.trigger}, to go back to the people of the run {active.goes_back_to})"
+    return f"started ({active.trigger})"
 
 
 def start_due(parts: Parts) -> None:
@@ -190,7 +207,7 @@ def _start_scheduled(parts: Parts, export_id: str, occurrence: datetime) -> None
 def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[str], None] | None) -> ExportState:
     """Make the cause's run the active one, if it has none yet and the place is free."""
     path = paths.export_state(export_id)
-    held = _release_if_ended(parts, export_id)
+    held = release_if_ended(parts, export_id)
     spent = _spent(parts, export_id, cause)
     now = parts.now()
     fresh = Active(
@@ -203,6 +220,8 @@ def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[s
     def claim(state: ExportState) -> ExportState:
         if state.keys.get(cause.digest) not in {None, spent}:
             return state
+        if state.active is not None and state.active.reconciles:
+            return state  # an occurrence stays due until the list is read: that needs no turn in the schedule
         if state.active is not None:
             is_held = state.active.run == held
             reason = f"the run {state.active.run} was {'held for approval' if is_held else 'still at work'}"
@@ -245,16 +264,17 @@ def _skipped(state: ExportState, occurrence: datetime, reason: str) -> ExportSta
     return state.model_copy(update={"occurrence": occurrence, "occurrence_skipped": reason})
 
 
-def _release_if_ended(parts: Parts, export_id: str) -> str | None:
+def release_if_ended(parts: Parts, export_id: str) -> str | None:
     """Free the export's place when its run ended but died before it said so; answers the id of a run that is held."""
     state = parts.documents.read(ExportState, paths.export_state(export_id))
     if state is None or state.value.active is None:
         return None
     run = parts.documents.read(Run, paths.run(export_id, state.value.active.run))
     if run is not None and run.value.status.ended:
-        release(parts, run.value)
+        tell_end(parts, run.value)
         message = RunMessage(export=export_id, run=run.value.id)  # what it staged may be there still
         parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+        release(parts, run.value)  # last: the watch looks no more at a run that is not at work
     return run.value.id if run is not None and run.value.status is RunStatus.HELD else None
 
 
@@ -271,25 +291,36 @@ def release(parts: Parts, run: Run) -> None:
             changes |= {"ledger": run.id, "ledger_target": run.target}
         elif run.plan.counts.planned or run.removals:
             changes |= _DOUBTFUL
-        if run.has_ledger and not run.correction:  # a correction says nothing of the others
+        if run.has_ledger and run.reads_segments:  # a correction says nothing of the others
             changes["ledger_doubtful"] = False
-        if not run.correction:
+        if run.reads_segments:
             changes["last_read"] = {
                 read.segment: LastRead(profiles=read.profiles, written=read.written, refreshed=read.refreshed)
                 for read in run.plan.segments
             }
-    _free(parts, run.export.id, run.id, changes)
+    status = run.status if run.reads_segments else None  # another one says nothing of how the export does
+    _free(parts, run.export.id, run.id, changes, status)
 
 
 def release_unreadable(parts: Parts, export_id: str, run_id: str) -> None:
     """Free the export's place when its run's document cannot be read. Harmless when repeated."""
-    _free(parts, export_id, run_id, _DOUBTFUL)
+    _free(parts, export_id, run_id, _DOUBTFUL, RunStatus.FAILED)
 
 
-def _free(parts: Parts, export_id: str, run_id: str, changes: dict[str, object]) -> None:
+def _free(parts: Parts, export_id: str, run_id: str, changes: dict[str, object], status: RunStatus | None) -> None:
     def change(state: ExportState) -> ExportState:
         if state.active is None or state.active.run != run_id:
             return state
-        return state.model_copy(update={"active": None, **changes})
+        return state.model_copy(update={"active": None, **changes, **_standing(state, run_id, status)})
 
     parts.documents.change(ExportState, paths.export_state(export_id), change, default=ExportState(export=export_id))
+
+
+def _standing(state: ExportState, run_id: str, status: RunStatus | None) -> dict[str, object]:
+    """How the export does after a run has ended. One that was canceled leaves it failing, if it was."""
+    if status is None:
+        return {}
+    first = None if status.well else state.failing_since
+    if status is RunStatus.FAILED:
+        first = first or run_id
+    return {"last_status": status, "failing_since": first}

@@ -51,7 +51,8 @@ class MemoryBlobStore:
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         with self._lock:
-            found = [info for name, (_, info) in sorted(self._blobs.items()) if name.startswith(prefix)]
+            names = sorted(name for name in self._blobs if name.startswith(prefix))
+            found = [self._blobs[name][1] for name in names]
         return iter(found)
 
     def folders(self, prefix: str) -> Iterator[str]:

@@ -17,6 +17,10 @@ def export_state(export_id: str) -> str:
     return f"{EXPORT_STATES}{export_id}.json"
 
 
+def known_account(connection_id: str) -> str:
+    return f"state/accounts/{connection_id}.json"
+
+
 def run(export_id: str, run_id: str) -> str:
     return f"runs/{export_id}/{run_id}/run.json"
 
@@ -32,6 +36,15 @@ def outcome(export_id: str, run_id: str, batch: int) -> str:
 
 def rejects(export_id: str, run_id: str) -> str:
     return f"runs/{export_id}/{run_id}/rejects.parquet"
+
+
+def drift(export_id: str, run_id: str) -> str:
+    """Who is not on the list as the ledger says, as a reconciliation found it; counts are its metadata."""
+    return f"runs/{export_id}/{run_id}/drift.parquet"
+
+
+def notification(export_id: str, run_id: str, occasion: str) -> str:
+    return f"notifications/{export_id}/{run_id}-{occasion}.json"
 
 
 def ledger(export_id: str, run_id: str) -> str:
@@ -76,9 +89,19 @@ def staged_leavers(run_id: str, attempt: str) -> str:
     return f"{staged(run_id, attempt)}leavers.parquet"
 
 
+def staged_removals(run_id: str, attempt: str) -> str:
+    """The leavers in the order of the batches that remove them, where the list was read first."""
+    return f"{staged(run_id, attempt)}removals.parquet"
+
+
 def suppressed(run_id: str) -> str:
     """Folder of what the provider says whom it has suppressed, page by page."""
     return f"{staging(run_id)}suppressed/"
+
+
+def members(run_id: str) -> str:
+    """Folder of what the provider says who is on the list, page by page."""
+    return f"{staging(run_id)}members/"
 
 
 def correction(run_id: str) -> str:

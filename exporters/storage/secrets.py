@@ -29,7 +29,7 @@ class Secrets(Protocol):
 
 def missing(name: str) -> ConfigError:
     """What an operator reads when a secret is not there."""
-    return ConfigError(f"The vault has no secret named {name}: create it, or correct the connection's secret name")
+    return ConfigError(f"The vault has no secret named {name}: create it, or correct its name where it is configured")
 
 
 class KeyVaultSecrets:

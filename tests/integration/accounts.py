@@ -21,6 +21,9 @@ class Account(Protocol):
     def new_list(self) -> str:
         """Id of a new, empty list."""
 
+    def new_text_field(self, name: str) -> None:
+        """A custom field, or attribute, for texts."""
+
     def opt_out(self, email: str) -> None:
         """Let someone unsubscribe."""
 
@@ -80,6 +83,9 @@ class SendGridAccount:
     def new_list(self) -> str:
         return str(self._call("POST", "/v3/marketing/lists", {"name": f"List {time.monotonic_ns()}"})["id"])
 
+    def new_text_field(self, name: str) -> None:
+        self._call("POST", "/v3/marketing/field_definitions", {"name": name, "field_type": "Text"})
+
     def opt_out(self, email: str) -> None:
         self.control.call("PUT", "suppressions", {"unsubscribes": [email]})
 
@@ -107,6 +113,9 @@ class BrevoAccount:
     def new_list(self) -> str:
         body = {"name": f"List {time.monotonic_ns()}", "folderId": 1}
         return str(self._call("POST", "/v3/contacts/lists", body).json()["id"])
+
+    def new_text_field(self, name: str) -> None:
+        self._call("POST", f"/v3/contacts/attributes/normal/{name.upper()}", {"type": "text"})
 
     def opt_out(self, email: str) -> None:
         self.control.call("PUT", "blocklist", {"email": [email]})

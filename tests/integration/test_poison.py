@@ -10,7 +10,7 @@ from tests.integration.accounts import eventually
 from tests.integration.desk import Operator
 from tests.integration.segments import HOSTILE, PRIVATE, Person
 
-QUEUES = ("plan-runs", "send-batches", "poll-jobs")
+QUEUES = ("plan-runs", "send-batches", "poll-jobs", "notify")
 STRANGE = json.dumps({"export": f"../{HOSTILE}", "run": f"mallory@{HOSTILE}", "batch": -1})
 
 

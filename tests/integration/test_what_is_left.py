@@ -10,7 +10,7 @@ from tests.integration.accounts import eventually
 from tests.integration.desk import Operator
 from tests.integration.segments import HOSTILE, PRIVATE
 
-QUEUES = ("plan-runs", "send-batches", "poll-jobs")
+QUEUES = ("plan-runs", "send-batches", "poll-jobs", "notify")
 #: Where addresses belong, in the state container.
 PERSONAL = ("ledgers/", "staging/")
 

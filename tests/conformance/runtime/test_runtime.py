@@ -87,19 +87,27 @@ QUEUE_FUNCTIONS = {
     "move_run": "%PLAN_QUEUE%",
     "send_batch": "%BATCH_QUEUE%",
     "poll_batch": "%POLL_QUEUE%",
+    "send_notification": "%NOTIFY_QUEUE%",
     "abandon_run": "%PLAN_QUEUE%-poison",
     "abandon_send": "%BATCH_QUEUE%-poison",
     "abandon_poll": "%POLL_QUEUE%-poison",
+    "abandon_notification": "%NOTIFY_QUEUE%-poison",
 }
 HTTP_FUNCTIONS = {
     "start_run": (["POST"], "exports/{export}/runs", "FUNCTION"),
     "show_run": (["GET"], "runs/{export}/{run}", "FUNCTION"),
     "approve_run": (["POST"], "runs/{export}/{run}/approve", "ADMIN"),
     "reject_run": (["POST"], "runs/{export}/{run}/reject", "ADMIN"),
+    "cancel_run": (["POST"], "runs/{export}/{run}/cancel", "FUNCTION"),
+    "retry_run": (["POST"], "runs/{export}/{run}/retry", "FUNCTION"),
     "preview": (["POST"], "exports/{export}/preview", "FUNCTION"),
     "preview_unmasked": (["POST"], "exports/{export}/preview/unmasked", "ADMIN"),
     "show_rejects": (["GET"], "runs/{export}/{run}/rejects", "ADMIN"),
     "start_corrections": (["POST"], "runs/{export}/{run}/corrections", "ADMIN"),
+    "start_reconciliation": (["POST"], "exports/{export}/reconciliations", "FUNCTION"),
+    "show_drift": (["GET"], "runs/{export}/{run}/drift", "ADMIN"),
+    "start_repair": (["POST"], "runs/{export}/{run}/repair", "ADMIN"),
+    "start_undo": (["POST"], "exports/{export}/undo", "ADMIN"),
     "health": (["GET"], "health", "ANONYMOUS"),
 }
 RUN = "79738868947999999-0123abcd"
@@ -152,9 +160,11 @@ class TestSegmentExporter:
             "move_run": run,
             "send_batch": run | {"batch": 0},
             "poll_batch": run | {"batch": 0, "poll": 1},
+            "send_notification": run | {"occasion": "ended", "tries": 0},
             "abandon_run": run,
             "abandon_send": run | {"batch": 0},
             "abandon_poll": run | {"batch": 0, "poll": 1},
+            "abandon_notification": run | {"occasion": "ended", "tries": 0},
         }
         assert set(messages) == set(QUEUE_FUNCTIONS)
         calls = [

@@ -14,10 +14,16 @@ LEVELS = {
     ("GET", "runs/{export}/{run}"): AuthLevel.FUNCTION,
     ("POST", "runs/{export}/{run}/approve"): AuthLevel.ADMIN,
     ("POST", "runs/{export}/{run}/reject"): AuthLevel.ADMIN,
+    ("POST", "runs/{export}/{run}/cancel"): AuthLevel.FUNCTION,
+    ("POST", "runs/{export}/{run}/retry"): AuthLevel.FUNCTION,
     ("POST", "exports/{export}/preview"): AuthLevel.FUNCTION,
     ("POST", "exports/{export}/preview/unmasked"): AuthLevel.ADMIN,
     ("GET", "runs/{export}/{run}/rejects"): AuthLevel.ADMIN,
     ("POST", "runs/{export}/{run}/corrections"): AuthLevel.ADMIN,
+    ("POST", "exports/{export}/reconciliations"): AuthLevel.FUNCTION,
+    ("GET", "runs/{export}/{run}/drift"): AuthLevel.ADMIN,
+    ("POST", "runs/{export}/{run}/repair"): AuthLevel.ADMIN,
+    ("POST", "exports/{export}/undo"): AuthLevel.ADMIN,
     ("GET", "health"): AuthLevel.ANONYMOUS,
 }
 

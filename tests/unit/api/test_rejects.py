@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.api import rejects
+from exporters.api import pages
 from exporters.api.answers import Request
 from exporters.exporter import Exporter
 from exporters.model.fields import StandardField
@@ -213,13 +213,13 @@ def test_a_page_of_the_csv_says_where_it_begins(world):
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_a_large_answer_ends_early_and_says_where_it_goes_on(world, form):
     long = "x" * 120_000
-    rows = rejects.MAX_ANSWER_BYTES // len(long) + 10
+    rows = pages.MAX_ANSWER_BYTES // len(long) + 10
     world.rows(*[("nope", long)] * rows)
     run = world.export_now()
 
     answer = world.rejects(run, format=form)
 
-    assert len(answer.body) < rejects.MAX_ANSWER_BYTES + 2_000
+    assert len(answer.body) < pages.MAX_ANSWER_BYTES + 2_000
     shown = len(sheet(answer)) if form == "csv" else len(listed(answer))
     assert 0 < shown < rows
     assert f"offset={shown}" in answer.headers["Link"]
@@ -234,7 +234,7 @@ def test_a_large_answer_ends_early_and_says_where_it_goes_on(world, form):
         {"kind": "bad"},
         {"reason": "x"},
         {"limit": "0"},
-        {"limit": str(rejects.MAX_LIMIT + 1)},
+        {"limit": str(pages.MAX_LIMIT + 1)},
         {"offset": "-1"},
         {"offset": "x"},
     ],

@@ -328,7 +328,7 @@ def test_a_run_whose_sending_was_stopped_removes_nobody_and_the_next_one_does(wo
 
     assert world.account.removals == []
     assert run["removal"] is None
-    assert run["status"] == "completed_with_warnings"
+    assert run["status"] == "failed"
     assert "None of the 10 people who have left the segments was removed" in run["reason"]
     assert "refuses the key" in run["reason"]
     world.account.key = "good"
@@ -359,7 +359,7 @@ def test_a_key_that_is_refused_in_the_middle_leaves_the_rest_on_the_list_for_the
     run = world.export_now()
 
     assert removal(run) == (6, 3, 0, 3, 0)
-    assert run["status"] == "completed_with_warnings"
+    assert run["status"] == "failed"
     assert "refuses the key" in run["reason"]
     assert len(ledger(world, tmp_path)) == 7
     world.account.key = "good"

@@ -296,7 +296,7 @@ def test_a_key_that_goes_in_the_middle_stops_the_run_and_keeps_what_was_delivere
 
     run = world.export_now()
 
-    assert run["status"] == "completed_with_warnings"
+    assert run["status"] == "failed"
     assert "refuses the key" in run["reason"]
     assert sums(run) == (14, 0, 0, 0, 14, 8, 2, 4)
     world.account.key = "good"
@@ -403,7 +403,7 @@ def test_a_config_error_in_the_middle_stops_sending(world):
 
     run = world.export_now()
 
-    assert run["status"] == "completed_with_warnings"
+    assert run["status"] == "failed"
     assert run["reason"] == "The custom field is gone"
     assert len(world.account.requests) == 2
     assert sums(run) == (12, 0, 0, 0, 12, 4, 8, 0)
@@ -432,3 +432,19 @@ def test_a_snapshot_that_never_gets_complete_fails_the_run_after_an_hour(world):
 
     assert world.show(answer)["status"] == "failed"
     assert 3600 <= (world.time - world.parts.now().replace(hour=6, minute=0, second=0)).total_seconds() <= 3700
+
+
+def test_after_a_run_without_a_ledger_nobody_is_taken_for_unchanged_by_what_was_known_before(world):
+    people = world.people(3)
+    world.export_now()
+    doubtful = state(world).model_copy(update={"ledger_doubtful": True})  # as a run leaves it that was cut short
+    world.state.put(paths.export_state("newsletter"), doubtful.model_dump_json().encode())
+    world.people(2)
+    world.export_now()
+    world.people(3)
+    world.account.requests.clear()
+
+    run = world.export_now()
+
+    assert (run["sums"]["unchanged"], run["sums"]["changed"]) == (2, 1)
+    assert world.account.requests == [[people[2]]]

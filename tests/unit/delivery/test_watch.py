@@ -45,6 +45,16 @@ def test_a_run_at_work_is_left_alone(world):
     assert len(world.queues._messages) == before
 
 
+def test_a_silent_run_is_moved_on_once_until_it_has_been_silent_for_as_long_again(world):
+    world.start()
+    lose_messages(world)
+
+    for sent in (1, 1, 1, 2):
+        world.exporter.tick()
+        assert len(world.queues._messages) == sent
+        world.pass_time(minutes=7)
+
+
 def test_a_start_that_died_before_its_document_is_completed(world):
     answer = world.start()
     world.state.delete(next(blob.name for blob in world.state.list("runs/")))

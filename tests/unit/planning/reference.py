@@ -304,8 +304,12 @@ def merged(
     *,
     gone: Collection[str] = (),
     unsure: Collection[str] = (),
+    everyone: bool = False,
 ) -> dict[str, Entry]:
-    """The ledger after a run. `verdicts` has a word for each planned address, None where it was delivered."""
+    """The ledger after a run; `everyone`: it compared with no ledger.
+
+    `verdicts` has a word for each planned address, None where it was delivered.
+    """
     after = {email: entry for email, entry in ledger.items() if email not in gone}
     for email, said in plan.renewed.items():
         after[email] = replace(after[email], said=said)
@@ -314,6 +318,8 @@ def merged(
             case None:
                 after[contact.email] = Entry(contact=contact.json, said=contact.said)
             case RejectKind.UNKNOWN:  # may be on the list by now, in this form or another
+                after[contact.email] = Entry(contact=None, said=None)
+            case _ if everyone and contact.email in after:  # was to be sent although the ledger has this form
                 after[contact.email] = Entry(contact=None, said=None)
     for email in unsure:
         after[email] = Entry(contact=None, said=None)

@@ -162,7 +162,7 @@ def test_leavers_are_gone_unless_they_were_refused_or_have_no_verdict(tmp_path: 
         0: Tally(delivered=1, absent=1),
         1: Tally(refused={0: "no"}, unknown=1, unknown_ranges=((1, 2),)),
     }
-    write_gone(leavers, 2, verdicts, gone=gone, unsure=unsure, work=tmp_path, **LIMITS)
+    write_gone(leavers, [2, 2, 1], verdicts, gone=gone, unsure=unsure, work=tmp_path, **LIMITS)
     assert [row["email"] for row in rows(gone)] == ["a", "b"]
     assert [row["email"] for row in rows(unsure)] == ["d", "e"]
 

@@ -313,14 +313,15 @@ class History:
         leavers = {email: step.leavers[n % len(step.leavers)] for n, email in enumerate(model.leavers)}
         gone, unsure = ([email for email, fate in leavers.items() if fate == letter] for letter in "gu")
         self.file, again = (
-            self.merge(work / name, outcome, verdicts, gone, unsure) for name in ("ledger", "ledger of a second finish")
+            self.merge(work / name, outcome, verdicts, gone, unsure, everyone=step.full)
+            for name in ("ledger", "ledger of a second finish")
         )
         assert self.file.read_bytes() == again.read_bytes()
         came_of = {
             contact.email: reference.verdict(n % BATCH, verdicts.get(n // BATCH))
             for n, contact in enumerate(model.contacts)
         }
-        self.ledger = reference.merged(self.ledger, model, came_of, gone=gone, unsure=unsure)
+        self.ledger = reference.merged(self.ledger, model, came_of, gone=gone, unsure=unsure, everyone=step.full)
         self.check_ledger()
         doubtful = [email for email, kind in came_of.items() if kind is RejectKind.UNKNOWN]
         self.on_list |= {contact.email: contact.json for contact in model.contacts if came_of[contact.email] is None}
@@ -330,7 +331,14 @@ class History:
             self.file = ledger_file(work / "older ledger", self.ledger)
 
     def merge(
-        self, target: Path, outcome: Outcome, verdicts: Mapping[int, Tally], gone: Sequence[str], unsure: Sequence[str]
+        self,
+        target: Path,
+        outcome: Outcome,
+        verdicts: Mapping[int, Tally],
+        gone: Sequence[str],
+        unsure: Sequence[str],
+        *,
+        everyone: bool,
     ) -> Path:
         merge_ledger(
             self.file,
@@ -340,6 +348,7 @@ class History:
             renewed=outcome.planned.renewed_sources,
             gone=parquet(target.with_suffix(".gone"), "email VARCHAR", [(email,) for email in gone]),
             unsure=parquet(target.with_suffix(".unsure"), "email VARCHAR", [(email,) for email in unsure]),
+            everyone=everyone,
             work=target.parent,
             memory_mb=100,
             threads=2,

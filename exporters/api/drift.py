@@ -1,0 +1,99 @@
+"""GET /api/runs/{export}/{run}/drift: who is not on the list as the ledger says, as CSV or as JSON."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from exporters.api import pages
+from exporters.api.answers import Answer, Request, problem
+from exporters.api.pages import Format, UnusableQueryError, Wanted, read_wanted, read_word
+from exporters.api.runs import RETRY_AFTER_S, address_of, find, no_run
+from exporters.errors import StorageConflictError
+from exporters.model.drift import DriftKind
+from exporters.model.run import Run
+from exporters.parts import Parts
+from exporters.planning.drift import open_drift
+from exporters.storage import paths
+
+COLUMNS = ("email", "kind")
+
+
+class DifferingView(BaseModel):
+    """One person."""
+
+    email: str
+    kind: DriftKind
+
+
+class DriftPageView(BaseModel):
+    """A page of people; `people` follows these in the answer."""
+
+    run: str  #: its address
+    totals: Mapping[DriftKind, int]  #: of the whole run
+    total: int  #: on all pages
+    offset: int  #: of this page
+    next: str | None  #: address of the next page
+
+
+def show(parts: Parts, request: Request) -> Answer:
+    """The people of a reconciliation who are missing on the list, and the strangers on it.
+
+    `kind` narrows them; `limit`, `offset`, `format` and Accept as for rejects. Master key: it shows people's data.
+    """
+    run = find(parts, request)
+    if run is None:
+        return no_run()
+    try:
+        wanted, kind = read_wanted(request), read_word(request, "kind", DriftKind)
+    except UnusableQueryError as error:
+        return problem(422, "query", "The query cannot be used", str(error))
+    if run.reconciles and not run.status.ended:
+        return problem(
+            409,
+            "drift-not-yet",
+            "Not yet",
+            f"The run's status is {run.status}: how list and ledger differ is known when it has ended",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    with tempfile.TemporaryDirectory(prefix="drift-") as folder:
+        file = Path(folder) / "drift.parquet"
+        if run.drift is None or not _download(parts, run, file):
+            return problem(404, "no-drift", "There is nothing to show", _why_none(run))
+        return _page(run, wanted, kind, file, Path(folder))
+
+
+def _why_none(run: Run) -> str:
+    if not run.reconciles:
+        return f"This run is not a reconciliation: start one with POST /api/exports/{run.export.id}/reconciliations"
+    if run.drift is None:
+        return f"The reconciliation ended before it could compare: {run.reason}"
+    return "What this reconciliation has found was deleted from the state container: reconcile again"
+
+
+def _download(parts: Parts, run: Run, file: Path) -> bool:
+    try:
+        parts.state.download(paths.drift(run.export.id, run.id), file)
+    except StorageConflictError:
+        return False
+    return True
+
+
+def _page(run: Run, wanted: Wanted, kind: DriftKind | None, file: Path, work: Path) -> Answer:
+    address = address_of(run.export.id, run.id)
+    with open_drift(file, kind=kind, work=work) as drift:
+        totals = drift.totals()
+        total = sum(totals.values()) if kind is None else totals[kind]
+        people = drift.people(offset=wanted.offset, limit=wanted.limit)
+        if wanted.format is Format.CSV:
+            rows = pages.cut(pages.csv_row(person) for person in people)
+        else:
+            rows = pages.cut(DifferingView(email=email, kind=of).model_dump_json().encode() for email, of in people)
+    following = pages.next_address(f"{address}/drift", wanted, shown=len(rows), total=total, kind=kind)
+    if wanted.format is Format.CSV:
+        body = pages.csv_body(COLUMNS, rows)
+    else:
+        head = DriftPageView(run=address, totals=totals, total=total, offset=wanted.offset, next=following)
+        body = pages.json_body(head, "people", rows)
+    return pages.page(wanted, body, name=f"drift-{run.export.id}-{run.id}", following=following)

@@ -1,0 +1,59 @@
+"""Cancel: nothing more of a run is sent, and what the provider has accepted is followed to its end.
+
+So the sums of a canceled run close as any other's, and its ledger has everybody who was delivered. A run that has sent
+nothing yet ends at once.
+"""
+
+from exporters import log
+from exporters.delivery import lanes, records
+from exporters.delivery.assignment import Assignment
+from exporters.delivery.conclude import give_up
+from exporters.delivery.hold import clear_up
+from exporters.model.messages import RunMessage
+from exporters.model.run import Plan, Run, RunStatus, Step
+from exporters.parts import Parts
+
+CANCELED = "Canceled"
+
+
+def cancel(parts: Parts, run: Run, *, reason: str = "") -> Run:
+    """Have a run end; answers it as it is then, with `canceled` None when it had ended before.
+
+    Repeating it changes nothing, and sends the message again that leads to the end, in case it got lost.
+    """
+    now = parts.now()
+    text = f"{CANCELED}: {reason}" if reason else CANCELED
+
+    def change(run: Run) -> Run:
+        if run.canceled is not None:
+            return run
+        if run.plan is None or run.held:
+            ended = {"status": RunStatus.CANCELED, "step": Step.ENDED, "finished": now}
+            return run.noted(now, text, canceled=now, reason=text, **ended)
+        if run.halted:
+            return run.noted(now, text, canceled=now)  # what stopped it before is what people should know of
+        return run.noted(now, text, canceled=now, halted=True, reason=text)
+
+    canceled = records.change_run(parts, run, change)
+    if canceled.status.ended:
+        if canceled.canceled is not None:
+            log.step("cancel", "canceled", run_id=run.id, provider=run.connection.provider)
+            clear_up(parts, canceled)
+        return canceled
+    log.step("cancel", "wanted", run_id=run.id, provider=run.connection.provider)
+    message = RunMessage(export=run.export.id, run=run.id)
+    parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    return canceled
+
+
+def stop_sending(parts: Parts, run: Run, plan: Plan) -> None:
+    """End the batches of a halted run that have no slot, and have the others looked at now. Harmless when repeated."""
+    slots = lanes.withdraw(parts, run)
+    at_work = {slot.batch for slot in slots}
+    ended = records.ended_batches(parts, run)
+    for number in range(len(run.batches)):
+        if number not in at_work and number not in ended:
+            give_up(Assignment(parts=parts, run=run, plan=plan, batch=number), run.reason)
+    for slot in slots:
+        if slot.batch not in ended:
+            lanes.send_message(parts, slot)  # its own may be hidden for as long as the provider wanted a pause
