@@ -10,9 +10,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from exporters import log
-from exporters.delivery import lanes, records, verdicts
+from exporters.delivery import lanes, records
 from exporters.delivery.assignment import Assignment
-from exporters.delivery.conclude import conclude
+from exporters.delivery.conclude import conclude, rest_unknown
 from exporters.delivery.finish import delete_staged, fail_run
 from exporters.errors import ConfigError
 from exporters.model.batch import BatchProgress
@@ -60,11 +60,7 @@ def abandon_batch(parts: Parts, message: BatchMessage | PollMessage) -> None:
         return
     if batch is None:
         return
-    progress = _progress(batch)
-    tally = progress.tally
-    for request in (*progress.pending, *([progress.job.rows] if progress.job else [])):
-        tally = verdicts.add(tally, verdicts.unknown(request))
-    conclude(batch, progress.model_copy(update={"pending": (), "job": None, "tally": tally}), reason=BATCH_REASON)
+    conclude(batch, rest_unknown(_progress(batch)), reason=BATCH_REASON)
 
 
 def _progress(batch: Assignment) -> BatchProgress:

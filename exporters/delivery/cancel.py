@@ -9,9 +9,9 @@ from exporters.delivery import lanes, records
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import give_up
 from exporters.delivery.hold import clear_up
-from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
+from exporters.scheduling.next_step import move_later
 
 CANCELED = "Canceled"
 
@@ -41,8 +41,7 @@ def cancel(parts: Parts, run: Run, *, reason: str = "") -> Run:
             clear_up(parts, canceled)
         return canceled
     log.step("cancel", "wanted", run_id=run.id, provider=run.connection.provider)
-    message = RunMessage(export=run.export.id, run=run.id)
-    parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    move_later(parts, run)
     return canceled
 
 

@@ -7,9 +7,9 @@ import logging
 from exporters.delivery import lanes, records, verdicts
 from exporters.delivery.assignment import Assignment
 from exporters.model.batch import BatchProgress, Outcome
-from exporters.model.messages import RunMessage
 from exporters.model.run import Run
 from exporters.parts import Parts
+from exporters.scheduling.next_step import move_later
 
 
 def conclude(batch: Assignment, progress: BatchProgress, *, reason: str = "") -> None:
@@ -40,16 +40,14 @@ def hand_on(batch: Assignment) -> None:
     """After a batch has its outcome: free its slot, and have the run finished if it was the last one."""
     lanes.leave_slot(batch.parts, batch.run, batch.batch)
     if records.all_ended(batch.parts, batch.run, batch.plan):
-        message = RunMessage(export=batch.run.export.id, run=batch.run.id)
-        batch.parts.queues.send(batch.parts.queue_names.plan, message.model_dump_json())
+        move_later(batch.parts, batch.run)
 
 
 def give_up(batch: Assignment, words: str) -> None:
-    """End a batch that nobody works on: what was not sent is refused with these words, a job's rows are unknown.
+    """End a batch that nobody works on: what was not sent is refused with these words.
 
-    So are those of a request that somebody has begun.
-
-    Harmless when repeated: the first outcome stands.
+    The rows of a job, and of a request that somebody has begun, are unknown. Harmless when repeated: the first outcome
+    stands.
     """
     held = batch.progress()
     progress = batch.fresh() if held is None else held.value
@@ -68,6 +66,14 @@ def rest_refused(progress: BatchProgress, words: str) -> BatchProgress:
         may_be_sent = number == 0 and progress.in_doubt
         tally = verdicts.add(tally, verdicts.unknown(request) if may_be_sent else verdicts.refused(request, words))
     return progress.model_copy(update={"pending": (), "tally": tally})
+
+
+def rest_unknown(progress: BatchProgress) -> BatchProgress:
+    """A batch of which nobody can say what became of those who have no verdict yet."""
+    tally = progress.tally
+    for request in (*progress.pending, *([progress.job.rows] if progress.job else [])):
+        tally = verdicts.add(tally, verdicts.unknown(request))
+    return progress.model_copy(update={"pending": (), "job": None, "tally": tally})
 
 
 def halt(parts: Parts, run: Run, reason: str) -> None:

@@ -12,9 +12,9 @@ from exporters import log
 from exporters.delivery import lanes, records
 from exporters.delivery.finish import tidy
 from exporters.errors import StorageConflictError
-from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
+from exporters.scheduling.next_step import move_later
 from exporters.storage import paths
 
 #: How long a held run waits for a decision. Its batches are as old as its plan: later they say what was true once.
@@ -43,8 +43,7 @@ def approve(parts: Parts, run: Run, *, reason: str = "") -> Run:
     decided = records.change_run(parts, run, change)
     if decided.approved is not None and not decided.status.ended:
         log.step("hold", "approved", run_id=run.id, provider=run.connection.provider)
-        message = RunMessage(export=run.export.id, run=run.id)
-        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+        move_later(parts, run)
     return decided
 
 

@@ -21,6 +21,7 @@ from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.notifications.outbox import tell_hold
 from exporters.parts import Parts
+from exporters.scheduling.next_step import move_later
 
 #: How long a run waits for a snapshot that is being written, or for a provider that does not answer, before it fails.
 #: Pauses that the provider wants do not count.
@@ -73,7 +74,7 @@ def _move(parts: Parts, run: Run) -> None:
     if run.plan is None and run.export.withhold and not _try(parts, run, lambda: _ask_whom_to_withhold(parts, run)):
         return
     if not parts.heavy_work.acquire(blocking=False):
-        _come_back(parts, run, BUSY_S)
+        move_later(parts, run, BUSY_S)
         return
     try:
         planned = run if run.plan is not None else _plan(parts, run)
@@ -88,7 +89,7 @@ def _reconcile(parts: Parts, run: Run) -> None:
     if not _try(parts, run, lambda: _ask_who_is_on_the_list(parts, run)):
         return
     if not parts.heavy_work.acquire(blocking=False):
-        _come_back(parts, run, BUSY_S)
+        move_later(parts, run, BUSY_S)
         return
     try:
         _try(parts, run, lambda: reconcile.compare(parts, run))
@@ -105,7 +106,7 @@ def _go_on(parts: Parts, run: Run, plan: Plan) -> None:
         stop_sending(parts, run, plan)
     if records.all_ended(parts, run, plan):
         if not remove.is_ready(parts, run, plan):
-            _come_back(parts, run, 0)  # the list is read by a step that leaves the room for plans to others
+            move_later(parts, run, 0)  # the list is read by a step that leaves the room for plans to others
             return
         removing = remove.begin(parts, run, plan)
         if removing is None:
@@ -123,7 +124,7 @@ def _knows_whom_to_remove(parts: Parts, run: Run, plan: Plan) -> bool:
     """Whether the run needs nothing more to be known for its removals; if not, it comes back for the next questions."""
     if remove.is_ready(parts, run, plan) or not records.all_ended(parts, run, plan):
         return True
-    _come_back(parts, run, remove.read_list(parts, run))
+    move_later(parts, run, remove.read_list(parts, run))
     return False
 
 
@@ -158,7 +159,7 @@ def _ask(parts: Parts, run: Run, question: inquiry.Inquiry) -> bool:
     _note(parts, run, f"asking {parts.facts(run.connection).title} {question.about}")
     wait_s = inquiry.collect(parts, run, question)
     if wait_s is not None:
-        _come_back(parts, run, wait_s)
+        move_later(parts, run, wait_s)
     return wait_s is None
 
 
@@ -191,7 +192,7 @@ def _bear(parts: Parts, run: Run, reason: str) -> None:
         return
     log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=reason)
     _note(parts, run, f"waiting: {reason}", troubled_since=since, trouble=reason, paused_since=None)
-    _come_back(parts, run, RETRY_S)
+    move_later(parts, run, RETRY_S)
 
 
 def _pause(parts: Parts, run: Run, wait_s: float) -> None:
@@ -202,7 +203,7 @@ def _pause(parts: Parts, run: Run, wait_s: float) -> None:
         fail_run(parts, run, f"{who} has wanted one pause after the other for a day: {LOOK_AT_LIMITS}")
         return
     _now_waiting(parts, run, paused_since=since)
-    _come_back(parts, run, wait_s)
+    move_later(parts, run, wait_s)
 
 
 def _now_waiting(parts: Parts, run: Run, *, paused_since: datetime | None = None) -> None:
@@ -253,8 +254,3 @@ def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:
         duration_s=round((now - run.created).total_seconds(), 1),
     )
     return planned
-
-
-def _come_back(parts: Parts, run: Run, delay_s: float) -> None:
-    message = RunMessage(export=run.export.id, run=run.id)
-    parts.queues.send(parts.queue_names.plan, message.model_dump_json(), delay_s=delay_s)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from exporters.delivery import lanes, records, remove, verdicts
 from exporters.delivery.access import with_provider
 from exporters.delivery.assignment import Assignment
-from exporters.delivery.conclude import conclude, halt, hand_on, rest_refused
+from exporters.delivery.conclude import conclude, halt, hand_on, rest_refused, rest_unknown
 from exporters.delivery.finish import delete_staged
 from exporters.errors import (
     ConfigError,
@@ -256,10 +256,7 @@ def _after_failure(batch: Assignment, held: Held, error: TransientError) -> None
     if failures < MAX_FAILURES:
         _try_again(batch, progress, held.etag, backoff_s(failures, batch.parts.jitter()), outcome="failed for now")
         return
-    tally = progress.tally
-    for request in progress.pending:
-        tally = verdicts.add(tally, verdicts.unknown(request))
-    conclude(batch, progress.model_copy(update={"pending": (), "tally": tally}), reason=str(error))
+    conclude(batch, rest_unknown(progress), reason=str(error))
 
 
 def _try_again(batch: Assignment, progress: BatchProgress, etag: str, delay_s: float, *, outcome: str) -> None:

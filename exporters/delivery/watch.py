@@ -14,10 +14,11 @@ from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import halt
 from exporters.errors import ConfigError
 from exporters.model.lane import Lane, Slot
-from exporters.model.messages import BatchMessage, RunMessage
+from exporters.model.messages import BatchMessage
 from exporters.model.run import ExportState, Run, RunStatus
 from exporters.notifications.outbox import tell_hold
 from exporters.parts import Parts
+from exporters.scheduling.next_step import move_later
 from exporters.scheduling.start import ensure_started, read_export
 from exporters.storage import paths
 
@@ -113,8 +114,7 @@ def _look_at_lane(parts: Parts, run: Run) -> None:
 
 def _move_on(parts: Parts, run: Run) -> None:
     log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
-    message = RunMessage(export=run.export.id, run=run.id)
-    parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+    move_later(parts, run)
     now = parts.now()
     # Not silent any more: a run that waits for others to be planned would get one more message at each look, and each
     # of them comes back every two seconds until the run has its plan.

@@ -15,12 +15,12 @@ from exporters import log
 from exporters.errors import ConfigError
 from exporters.model.connection import Connection
 from exporters.model.export import Export
-from exporters.model.messages import RunMessage
 from exporters.model.names import run_id
 from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Trigger
 from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
 from exporters.scheduling.due import due_occurrence
+from exporters.scheduling.next_step import move_later
 from exporters.storage import paths
 
 Named = TypeVar("Named", Export, Connection)
@@ -138,8 +138,7 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
     found = parts.documents.read(Run, path)
     run = run if found is None else found.value
     if run.status is RunStatus.QUEUED:
-        message = RunMessage(export=export.id, run=run.id)
-        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+        move_later(parts, run)
     return run
 
 
@@ -272,8 +271,7 @@ def release_if_ended(parts: Parts, export_id: str) -> str | None:
     run = parts.documents.read(Run, paths.run(export_id, state.value.active.run))
     if run is not None and run.value.status.ended:
         tell_end(parts, run.value)
-        message = RunMessage(export=export_id, run=run.value.id)  # what it staged may be there still
-        parts.queues.send(parts.queue_names.plan, message.model_dump_json())
+        move_later(parts, run.value)  # what it staged may be there still
         release(parts, run.value)  # last: the watch looks no more at a run that is not at work
     return run.value.id if run is not None and run.value.status is RunStatus.HELD else None
 
