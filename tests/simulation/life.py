@@ -92,7 +92,7 @@ class Life:
 
     def live(self) -> None:
         """Live; raises BrokenPromiseError, or whatever a step has raised that it may not raise."""
-        for number in range(self.chance.choice([1, 1, 1, 2, 2, 3])):
+        for number in range(self.chance.choice([1, 1, 1, 1, 2, 2, 3])):
             self._begin_round(number)
             self.world.run()
             self._settle()
@@ -368,7 +368,7 @@ class Life:
         world.chances = Chances(every=12, weights=world.chances.weights, faults_left=0, unordered=0.3)
         world.account.bad.clear()
         world.account.troubles_left, world.account.jobs_spoilt = 0, 0.0
-        world.account.closed_until = None
+        world.account.closed_until, world.account.slowest_s = None, 0
         world.cursed.clear()
         self._tell_vault()
         again = self.chance.random() < 0.2

@@ -323,7 +323,9 @@ class History:
         }
         self.ledger = reference.merged(self.ledger, model, came_of, gone=gone, unsure=unsure, everyone=step.full)
         self.check_ledger()
-        doubtful = [email for email, kind in came_of.items() if kind is RejectKind.UNKNOWN]
+        # Who was refused although everybody was to be sent anew comes again, as who has no verdict.
+        to_send_again = {RejectKind.UNKNOWN, *([RejectKind.REFUSED] if step.full else [])}
+        doubtful = [email for email, kind in came_of.items() if kind in to_send_again]
         self.on_list |= {contact.email: contact.json for contact in model.contacts if came_of[contact.email] is None}
         self.on_list = {email: form for email, form in self.on_list.items() if email not in {*gone, *unsure, *doubtful}}
         if step.forgets:
