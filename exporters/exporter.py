@@ -21,8 +21,10 @@ class Exporter:
 
     def tick(self) -> None:
         """Start what is due, and move on what has stood still."""
-        start_due(self.parts)
-        watch(self.parts)
+        try:
+            start_due(self.parts)
+        finally:  # what is at work must not wait for what cannot be started
+            watch(self.parts)
 
     def start(self, request: Request) -> Answer:
         """POST /api/exports/{export}/runs"""

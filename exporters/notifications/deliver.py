@@ -45,7 +45,7 @@ GONE = 410
 #: How long a step may make a try before another one may take it for dead, as a multiple of the time that the platform
 #: lets a step live.
 CLAIM = 1.1
-#: When a message comes again that has found another step at the same try.
+#: When a message comes again, at the earliest, that has found another step at the same try.
 BUSY_S = 5.0
 #: How a step is logged; otherwise somebody must act.
 _LEVELS = {
@@ -64,7 +64,7 @@ def deliver(parts: Parts, message: NotifyMessage) -> None:
         return
     claimed = _claim(parts, message, found)
     if claimed is None:
-        send_message(parts, found.value, tries=message.tries, delay_s=BUSY_S)
+        send_message(parts, found.value, tries=message.tries, delay_s=max(BUSY_S, _claimed_s(parts, found.value)))
         return
     try:
         _make_try(parts, message, claimed.value)
@@ -85,6 +85,12 @@ def _claim(parts: Parts, message: NotifyMessage, found: Versioned[Notification])
     except StorageConflictError:
         return None
     return Versioned(claimed, etag)
+
+
+def _claimed_s(parts: Parts, notification: Notification) -> float:
+    """Seconds until a step that makes a try now counts for dead."""
+    until = notification.claimed_until
+    return 0.0 if until is None else (until - parts.now()).total_seconds()
 
 
 def _make_try(parts: Parts, message: NotifyMessage, notification: Notification) -> None:

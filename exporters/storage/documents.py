@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,9 @@ from exporters.storage.blobs import BlobStore
 
 Document = TypeVar("Document", bound=BaseModel)
 
+#: Small documents that are kept parsed, and how many bytes one may have: some megabytes in all.
+REMEMBERED = 64
+SMALL = 16_384
 #: A change that loses this often in a row is not contention but a fault.
 MAX_TRIES = 50
 
@@ -35,7 +39,7 @@ class Documents:
         if blob is None:
             return None
         try:
-            return Versioned(kind.model_validate_json(blob.data), blob.etag)
+            return Versioned(_parsed(kind, blob.data), blob.etag)
         except ValidationError as error:
             # Without its cause, which quotes the values: a traceback ends in a log.
             raise ConfigError(f"{path} cannot be used: {faults_of(error)}") from None
@@ -78,6 +82,17 @@ class Documents:
                 continue
             return after
         raise StorageConflictError(f"{path} is changed all the time")
+
+
+def _parsed(kind: type[Document], data: bytes) -> Document:
+    """The document that bytes hold. Raises ValidationError."""
+    return _remembered(kind, data) if len(data) <= SMALL else kind.model_validate_json(data)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(kind: type[Document], data: bytes) -> Document:
+    """As `_parsed`. Steps read the same run and lane again and again, and documents are never changed in place."""
+    return kind.model_validate_json(data)
 
 
 def faults_of(error: ValidationError) -> str:
