@@ -56,9 +56,10 @@ def _left_over(state: ContainerClient, view: View) -> Iterator[str]:
     staged = list(state.list_blob_names(name_starts_with=f"staging/{view['id']}/"))
     if staged:
         yield f"{len(staged):,} staged files were not deleted"
-    lane = json.loads(state.download_blob(f"lanes/{view['connection']}.json").readall())
-    if lane["slots"] or lane["waiting"]:
-        yield "the lane of the account is not free"
+    for name in state.list_blob_names(name_starts_with="lanes/"):
+        lane = json.loads(state.download_blob(name).readall())
+        if view["id"] in {place["run"] for place in (*lane["slots"], *lane["waiting"])}:
+            yield "the run still has a place in the lane of its account"
 
 
 def _folder(view: View) -> str:
