@@ -72,7 +72,7 @@ def test_a_key_that_is_changed_in_the_middle_is_read_anew_and_the_run_goes_on(op
     operator.cloud.write_secret(secret, key)
     export = operator.export(provider, customers, secret=secret)
     export.account.control.faults(
-        next=[on_import(export, "throttle", reset_s=3), on_import(export, "error", status=401)]
+        next=[on_import(export, "throttle", reset_s=8), on_import(export, "error", status=401)]
     )
 
     started = export.start()
