@@ -13,7 +13,7 @@ from exporters.storage.blobs import BlobStore
 Document = TypeVar("Document", bound=BaseModel)
 
 #: Small documents that are kept parsed, and how many bytes one may have: some megabytes in all.
-REMEMBERED = 64
+REMEMBERED = 128
 SMALL = 16_384
 #: A change that loses this often in a row is not contention but a fault.
 MAX_TRIES = 50

@@ -72,8 +72,8 @@ class Life:
             change=change,
         )
         self.world.on_idle = self._look_at_held_runs
-        self.world.tick_every = timedelta(seconds=chance.choice([60, 300, 900, 900]))
-        self.exports = [self._new_export(number) for number in range(chance.choice([1, 1, 1, 1, 2, 3]))]
+        self.world.tick_every = timedelta(seconds=chance.choice([60, 300, 900, 900, 900, 900]))
+        self.exports = [self._new_export(number) for number in range(chance.choice([1, 1, 1, 1, 1, 1, 2, 3]))]
         self.faults = self.world.chances.faults_left  #: in each round
         self.keys = 0
         self.decided: set[str] = set()
@@ -92,7 +92,7 @@ class Life:
 
     def live(self) -> None:
         """Live; raises BrokenPromiseError, or whatever a step has raised that it may not raise."""
-        for number in range(self.chance.choice([1, 1, 1, 1, 2, 2, 3])):
+        for number in range(self.chance.choice([1, 1, 1, 1, 1, 2, 3])):
             self._begin_round(number)
             self.world.run()
             self._settle()
