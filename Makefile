@@ -37,7 +37,7 @@ demo: install ## export 100,000 people to SendGrid and Brevo sandboxes and compa
 test: install ## every test
 	@$(BIN)/python -m pytest
 
-check: $(READY) ## lint, types and unit tests, in about two minutes
+check: $(READY) ## lint, types and unit tests, in a few minutes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
