@@ -13,13 +13,13 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.runs import accepted, find, no_export, no_run, read_key, run_active, used_key
-from exporters.errors import ConfigError, ExporterError, SegmentError
+from exporters.api.runs import find, no_run, read_key, started
+from exporters.errors import ExporterError, SegmentError
 from exporters.model.export import Mapping
 from exporters.model.fields import EMAIL_FIELD, custom_name
 from exporters.model.run import Corrections, Order, Run, Trigger
 from exporters.parts import Parts
-from exporters.scheduling.start import Cause, NoSuchExportError, RunActiveError, has_claimed, read_export, start_run
+from exporters.scheduling.start import Cause, has_claimed, read_export, start_run
 from exporters.segments.correction import CleanFile, write_clean
 from exporters.storage import paths
 
@@ -44,22 +44,7 @@ def start(parts: Parts, request: Request) -> Answer:
         return key
     if (unusable := _unusable_body(request)) is not None:
         return unusable
-    try:
-        export, _ = read_export(parts, run.export.id)
-        with tempfile.TemporaryDirectory(prefix="correction-") as folder:
-            posted, clean = Path(folder) / "posted.csv", Path(folder) / "clean.csv"
-            posted.write_bytes(request.body)
-            found = write_clean(posted, clean, fields=field_names(export.mapping))
-            started = _start(parts, run, key, found, clean, digest=hashlib.sha256(request.body).hexdigest())
-    except NoSuchExportError:
-        return no_export(run.export.id)
-    except SegmentError as error:
-        return problem(422, "correction-unusable", "The file cannot be used", str(error))
-    except RunActiveError as error:
-        return run_active(run.export.id, error)
-    except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
-    return used_key() if started is None else accepted(parts, started, key=key)
+    return started(parts, run.export.id, key, lambda: _begin(parts, run, key, request.body))
 
 
 def field_names(mapping: Mapping) -> Sequence[str]:
@@ -82,6 +67,18 @@ def _unusable_body(request: Request) -> Answer | None:
     return problem(415, "media-type", "Not a CSV file", "Post the file itself as the body, with Content-Type: text/csv")
 
 
+def _begin(parts: Parts, run: Run, key: str | None, body: bytes) -> Run | Answer | None:
+    export, _ = read_export(parts, run.export.id)
+    with tempfile.TemporaryDirectory(prefix="correction-") as folder:
+        posted, clean = Path(folder) / "posted.csv", Path(folder) / "clean.csv"
+        posted.write_bytes(body)
+        try:
+            found = write_clean(posted, clean, fields=field_names(export.mapping))
+        except SegmentError as error:
+            return problem(422, "correction-unusable", "The file cannot be used", str(error))
+        return _start(parts, run, key, found, clean, digest=hashlib.sha256(body).hexdigest())
+
+
 def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Path, *, digest: str) -> Run | None:
     """Start the run of a file; None when the key has started the run of another one.
 
@@ -102,11 +99,11 @@ def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Pat
         renewable=key is None,
     )
     try:
-        started = start_run(parts, run.export.id, cause, before_claim=store)
+        begun = start_run(parts, run.export.id, cause, before_claim=store)
     finally:
         _forget_unclaimed(parts, run.export.id, cause, stored)
-    same = started.corrects is not None and started.corrects.digest == digest
-    return started if same else None
+    same = begun.corrects is not None and begun.corrects.digest == digest
+    return begun if same else None
 
 
 def _forget_unclaimed(parts: Parts, export_id: str, cause: Cause, stored: Sequence[str]) -> None:

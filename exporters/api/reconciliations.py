@@ -6,16 +6,13 @@ import re
 import uuid
 
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.runs import accepted, find, no_export, no_run, read_key, run_active
+from exporters.api.runs import find, no_export, no_run, read_key, started
 from exporters.delivery import ledgers, reconcile
-from exporters.errors import ConfigError
 from exporters.model.names import ID_PATTERN
 from exporters.model.run import Order, Run, Trigger, target_of
 from exporters.parts import Parts
 from exporters.scheduling.start import (
     Cause,
-    NoSuchExportError,
-    RunActiveError,
     has_started,
     read_export,
     release_if_ended,
@@ -36,7 +33,7 @@ def start(parts: Parts, request: Request) -> Answer:
         return key
     text = f"reconciliation: {key or uuid.uuid4().hex}"
     cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(reconciles=True))
-    return _start(parts, export_id, cause, key)
+    return started(parts, export_id, key, lambda: _begin(parts, export_id, cause))
 
 
 def repair(parts: Parts, request: Request) -> Answer:
@@ -56,26 +53,19 @@ def repair(parts: Parts, request: Request) -> Answer:
         return problem(409, "nothing-to-repair", "There is nothing to repair", why)
     text = f"repair of {run.id}" if key is None else f"repair of {run.id}: {key}"
     cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(repairs=run.id), renewable=key is None)
-    return _start(parts, run.export.id, cause, key, reconciliation=run)
+    return started(parts, run.export.id, key, lambda: _begin(parts, run.export.id, cause, reconciliation=run))
 
 
-def _start(parts: Parts, export_id: str, cause: Cause, key: str | None, *, reconciliation: Run | None = None) -> Answer:
-    try:
-        export, connection = read_export(parts, export_id)
-        if not has_started(parts, export_id, cause):
-            release_if_ended(parts, export_id)  # its ledger is in force from then on
-            state, target = ledgers.read_state(parts, export_id), target_of(export, connection)
-            if state.ledger is None or state.ledger_target != target:
-                return problem(409, "no-ledger", "There is no ledger", reconcile.NO_LEDGER)
-            if reconciliation is not None and reconcile.is_too_old(reconciliation, state, target):
-                return problem(409, "reconciliation-too-old", "The reconciliation is too old", reconcile.TOO_OLD)
-        return accepted(parts, start_run(parts, export_id, cause), key=key)
-    except NoSuchExportError:
-        return no_export(export_id)
-    except RunActiveError as error:
-        return run_active(export_id, error)
-    except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
+def _begin(parts: Parts, export_id: str, cause: Cause, *, reconciliation: Run | None = None) -> Run | Answer:
+    export, connection = read_export(parts, export_id)
+    if not has_started(parts, export_id, cause):
+        release_if_ended(parts, export_id)  # its ledger is in force from then on
+        state, target = ledgers.read_state(parts, export_id), target_of(export, connection)
+        if state.ledger is None or state.ledger_target != target:
+            return problem(409, "no-ledger", "There is no ledger", reconcile.NO_LEDGER)
+        if reconciliation is not None and reconcile.is_too_old(reconciliation, state, target):
+            return problem(409, "reconciliation-too-old", "The reconciliation is too old", reconcile.TOO_OLD)
+    return start_run(parts, export_id, cause)
 
 
 def _nothing_to_repair(run: Run) -> str | None:

@@ -150,15 +150,12 @@ def start(parts: Parts, request: Request) -> Answer:
     if isinstance(wanted, Answer):
         return wanted
     cause = Cause(trigger=Trigger.DEMAND, text=key or uuid.uuid4().hex, order=Order(full=wanted.full))
-    try:
+
+    def begin() -> Run | None:
         run = start_run(parts, export_id, cause)
-    except NoSuchExportError:
-        return no_export(export_id)
-    except RunActiveError as error:
-        return run_active(export_id, error)
-    except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
-    return used_key() if run.full != wanted.full else accepted(parts, run, key=key)
+        return run if run.full == wanted.full else None
+
+    return started(parts, export_id, key, begin)
 
 
 def show(parts: Parts, request: Request) -> Answer:
@@ -209,14 +206,7 @@ def retry_run(parts: Parts, request: Request) -> Answer:
     why_not = retry.why_not(run)
     if why_not is not None:
         return problem(409, "nothing-to-retry", "The run cannot be retried", why_not)
-    try:
-        return accepted(parts, retry.start(parts, run, key=key), key=key)
-    except NoSuchExportError:
-        return no_export(run.export.id)
-    except RunActiveError as error:
-        return run_active(run.export.id, error)
-    except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
+    return started(parts, run.export.id, key, lambda: retry.start(parts, run, key=key))
 
 
 def _decide(
@@ -245,22 +235,36 @@ def read_key(request: Request) -> str | Answer | None:
     )
 
 
-def used_key() -> Answer:
-    """The answer where a key has started something else."""
-    return problem(
-        422, "idempotency-key", "Idempotency-Key was used for another request", "Use a new key for a new request"
-    )
+def started(parts: Parts, export_id: str, key: str | None, begin: Callable[[], Run | Answer | None]) -> Answer:
+    """The answer to a start, whatever it is that was to be started.
+
+    `begin` answers the run, None where the key has started something else, or why there is nothing to start; it raises
+    as `start_run`.
+    """
+    try:
+        begun = begin()
+    except NoSuchExportError:
+        return no_export(export_id)
+    except RunActiveError as error:
+        return _run_active(export_id, error)
+    except ConfigError as error:
+        return problem(422, "export-unusable", "The export cannot run", str(error))
+    if begun is None:
+        return problem(
+            422, "idempotency-key", "Idempotency-Key was used for another request", "Use a new key for a new request"
+        )
+    return begun if isinstance(begun, Answer) else _accepted(parts, begun, key=key)
 
 
-def run_active(export_id: str, error: RunActiveError) -> Answer:
+def _run_active(export_id: str, error: RunActiveError) -> Answer:
     """The answer where another run of the export is at work."""
     address = address_of(export_id, error.run)
     return problem(409, "run-active", "A run is at work", str(error), headers={"Location": address}, run=address)
 
 
-def accepted(parts: Parts, run: Run, *, key: str | None) -> Answer:
-    """The answer to a start: where the run is, and when to look; of a run that has come to nothing under its key, that
-    another one takes another key.
+def _accepted(parts: Parts, run: Run, *, key: str | None) -> Answer:
+    """Where the run is, and when to look; of a run that has come to nothing under its key, that another one takes
+    another key.
     """
     headers = {"Location": address_of(run.export.id, run.id), **_look_again(run)}
     shown = view(parts, run)

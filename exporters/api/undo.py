@@ -2,20 +2,18 @@
 
 import re
 import uuid
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.runs import accepted, no_export, read_body, read_key, run_active, used_key
+from exporters.api.runs import no_export, read_body, read_key, started
 from exporters.delivery import ledgers, records, undo
-from exporters.errors import ConfigError
 from exporters.model.names import ID_PATTERN, RunId
 from exporters.model.run import ExportState, Order, Run, Trigger, target_of
 from exporters.parts import Parts
 from exporters.scheduling.start import (
     Cause,
-    NoSuchExportError,
-    RunActiveError,
     has_started,
     read_export,
     release_if_ended,
@@ -57,21 +55,18 @@ def start(parts: Parts, request: Request) -> Answer:
         return problem(422, "request-body", "The body cannot be used", detail)
     text = f"undo: {key or uuid.uuid4().hex}"
     cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(goes_back_to=wanted.run))
-    try:
-        export, connection = read_export(parts, export_id)
-        if not has_started(parts, export_id, cause):
-            release_if_ended(parts, export_id)  # its ledger is in force from then on
-            state = ledgers.read_state(parts, export_id)
-            if (why := _why_not(parts, state, wanted.run, target_of(export, connection))) is not None:
-                return why
-        run = start_run(parts, export_id, cause)
-    except NoSuchExportError:
-        return no_export(export_id)
-    except RunActiveError as error:
-        return run_active(export_id, error)
-    except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
-    return used_key() if run.goes_back_to != wanted.run else accepted(parts, run, key=key)
+    return started(parts, export_id, key, partial(_begin, parts, export_id, cause, wanted.run))
+
+
+def _begin(parts: Parts, export_id: str, cause: Cause, then: RunId) -> Run | Answer | None:
+    export, connection = read_export(parts, export_id)
+    if not has_started(parts, export_id, cause):
+        release_if_ended(parts, export_id)  # its ledger is in force from then on
+        state = ledgers.read_state(parts, export_id)
+        if (why := _why_not(parts, state, then, target_of(export, connection))) is not None:
+            return why
+    run = start_run(parts, export_id, cause)
+    return run if run.goes_back_to == then else None
 
 
 def _why_not(parts: Parts, state: ExportState, run_id: RunId, target: str) -> Answer | None:

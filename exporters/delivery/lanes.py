@@ -15,9 +15,6 @@ from exporters.storage import paths
 
 #: Share of a wait that is added at random, so that all who wait do not come back in the same second.
 JITTER = 0.1
-#: Share of the last job's time after which the next one is first asked for: less, or it would never be seen to be
-#: faster.
-SOONER = 0.9
 
 
 def fill(lane: Lane, now: datetime) -> Lane:
@@ -100,7 +97,7 @@ def withdraw(parts: Parts, run: Run) -> tuple[Slot, ...]:
 
 
 def job_took(parts: Parts, account: str, seconds: float) -> None:
-    """Remember how long an import job took."""
+    """Remember how long an import job is taken to have needed."""
     taken = round(seconds, 1)
     path = paths.lane(account)
     parts.documents.change(
@@ -109,11 +106,11 @@ def job_took(parts: Parts, account: str, seconds: float) -> None:
 
 
 def first_question_s(parts: Parts, account: str, delays_s: Sequence[float]) -> float:
-    """Seconds from the start of a job to the first question for it: a little less than the last one took.
+    """Seconds from the start of a job to the first question for it: as many as the last one is taken to have needed.
 
     So a job that takes twenty seconds costs one or two questions of the few that a provider allows, not four.
     """
-    return min(max(delays_s[0], SOONER * read(parts, account).job_s), delays_s[-1])
+    return min(max(delays_s[0], read(parts, account).job_s), delays_s[-1])
 
 
 def hold_back(parts: Parts, account: str, wait_s: float, *, polls_only: bool = False) -> None:

@@ -24,7 +24,7 @@ from exporters.providers.base import JobReport, JobState
 #: a share of the time that the platform lets a step live.
 OVERDUE = 0.2
 #: Share of its time that a job is taken to have needed which the first question for it found done.
-SOONER_AFTER_ONE = 0.8
+SOONER_AFTER_ONE = 0.75
 #: How long a job is asked for with a key that the provider refuses, before its rows are given up as unknown.
 ACCESS_PATIENCE = timedelta(minutes=15)
 #: After a 403, which may pass, see `send.FORBIDDEN_WAITS_S`; as often as the patience lasts.
@@ -103,7 +103,7 @@ def _ask(batch: Assignment, held: Held, job: ImportJob, *, due: datetime) -> Non
 
 
 def _took_s(job: ImportJob, *, until: datetime) -> float:
-    """Seconds that a job took at most, from what its last question found; `until`: when that was asked, or was to be.
+    """Seconds that a job is taken to have needed; `until`: when the question that found it done was asked, or was due.
 
     A question that a crash or an outage has delayed tells nothing of the job. What the first question found done may
     have been done long before: the next job is asked for sooner, or one slow job would make all later ones wait.

@@ -35,5 +35,5 @@ class Connection(BaseModel):
 
     @property
     def lane(self) -> str:
-        """Id of the lane that the account's requests go through."""
+        """Id of the lane that its requests go through until it is known which account the key leads to."""
         return self.account or self.id

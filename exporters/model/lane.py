@@ -39,5 +39,7 @@ class Lane(BaseModel):
     slots: tuple[Slot, ...] = ()
     waiting: tuple[Waiter, ...] = ()
     not_before: AwareDatetime | None = None  #: the provider wants no request earlier
-    job_s: NonNegativeFloat = 0.0  #: how long the last import job took; the next one is first asked for at about then
+    job_s: NonNegativeFloat = (
+        0.0  #: that the last import job is taken to have needed; the next one is first asked for then
+    )
     polls_not_before: AwareDatetime | None = None  #: the provider wants no question for a job earlier

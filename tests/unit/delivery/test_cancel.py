@@ -12,6 +12,7 @@ from exporters.delivery import lanes
 from exporters.errors import AccessError, ThrottledError, TransientError
 from exporters.exporter import Exporter
 from exporters.model.run import ExportState
+from exporters.planning.engine import DuckDbPlanning
 from exporters.storage import paths
 from tests.world import World
 
@@ -255,7 +256,7 @@ def test_nobody_is_removed_any_more_once_the_cancel_was_answered(world):
 def test_a_cancel_between_the_last_verdict_and_the_end_counts(world):
     started = world.start()
 
-    class Late(type(world.parts.planning)):
+    class Late(DuckDbPlanning):
         """Somebody cancels while the ledger is written."""
 
         def merge_ledger(self, *files, **options):
@@ -264,8 +265,7 @@ def test_a_cancel_between_the_last_verdict_and_the_end_counts(world):
 
     planning = world.parts.planning
     world.parts = replace(world.parts, planning=Late(memory_mb=planning.memory_mb, threads=planning.threads))
-    exporter, world.exporter = world.exporter, Exporter(world.parts)
-    world.parts = replace(world.parts, heavy_work=exporter.parts.heavy_work)
+    world.exporter = Exporter(world.parts)
     world.pump()
 
     run = world.show(started)

@@ -357,8 +357,8 @@ def test_a_job_is_first_asked_for_when_the_last_one_had_ended():
     run = world.export_now()
 
     assert (run["status"], run["requests"]) == ("successful", 6)
-    # After 1, 3, 8 and 23 seconds; after 21; a try sooner than that, after 15, 17 and 22; after 20 and 22.
-    assert world.account.polls == 4 + 1 + 3 + 3 * 2
+    # After 1, 3, 8 and 23 seconds; after 23; a try sooner than that, after 17, 19 and 24; after 24; 18 and 20; 20.
+    assert world.account.polls == 4 + 1 + 3 + 1 + 2 + 1
 
 
 class ShortOfQuestions(SimulatedProvider):

@@ -386,3 +386,21 @@ def test_the_tries_of_a_notification_never_come_closer_together(world, times):
 
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps == sorted(gaps)
+
+
+def test_a_message_that_finds_a_step_at_work_comes_back_once_that_must_be_dead(world):
+    run = world.export_now()
+    claimed = document(world).model_copy(
+        update={"fate": Fate.WAITING, "tries": (), "claimed_until": world.now() + timedelta(minutes=11)}
+    )
+    (blob,) = world.state.list("notifications/")
+    world.state.put(blob.name, claimed.model_dump_json().encode())
+    message = NotifyMessage(export="newsletter", run=run["id"], occasion=Occasion.ENDED, tries=0)
+    began, posts = world.now(), len(world.receiver.posts)
+
+    world.exporter.send_notification(message.model_dump_json().encode())
+
+    assert len(world.receiver.posts) == posts
+    assert world.queues.next_due() - began == timedelta(minutes=11)
+    world.pump()
+    assert len(world.receiver.posts) == posts + 1

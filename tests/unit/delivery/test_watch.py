@@ -1,7 +1,14 @@
 """The watch brings back what was lost."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from exporters.exporter import Exporter
+from exporters.storage import paths
+from exporters.storage.blobs import BlobInfo
 from tests.world import World
 
 
@@ -61,6 +68,29 @@ def test_a_start_that_died_before_its_document_is_completed(world):
     lose_messages(world)
 
     world.exporter.tick()
+    world.pump()
+
+    assert world.show(answer)["status"] == "successful"
+
+
+def test_runs_at_work_are_looked_after_when_storage_fails_while_due_ones_are_looked_for(world):
+    class Failing:
+        """Exports cannot be listed."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.state, name)
+
+        def list(self, prefix: str) -> Iterator[BlobInfo]:
+            if prefix == paths.EXPORTS:
+                raise OSError("The storage is away")
+            return world.state.list(prefix)
+
+    answer = world.start()
+    lose_messages(world)
+    world.exporter = Exporter(replace(world.parts, state=Failing()))
+
+    with pytest.raises(OSError, match="away"):
+        world.exporter.tick()
     world.pump()
 
     assert world.show(answer)["status"] == "successful"
