@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
+from exporters.model.caller import SignIn
 from exporters.model.connection import Connection
 from exporters.notifications.webhooks import Webhooks
 from exporters.planning.engine import Planning
@@ -27,6 +28,7 @@ class QueueNames:
     batch: str
     poll: str
     notify: str
+    erase: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,15 @@ class Parts:
     planning: Planning
     step_limit: timedelta  #: no step lives longer: the platform ends it
     uploaders: Callable[[int], Executor] = ThreadPoolExecutor  #: so many that carry batches to storage at once
+    sign_in: SignIn = SignIn.OFF
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  #: never the same twice
+    audit: BlobStore | None = None  #: the audit trail, where it does not lie with the state
     heavy_work: threading.Lock = field(default_factory=threading.Lock)  #: held while a plan or a ledger is made
+
+    @property
+    def trail(self) -> BlobStore:
+        """The container of the audit trail."""
+        return self.state if self.audit is None else self.audit
 
     @property
     def documents(self) -> Documents:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from exporters.errors import ConfigError, StorageConflictError
+from exporters.model.faults import faults_of
 from exporters.storage.blobs import BlobStore
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -93,14 +94,6 @@ def _parsed(kind: type[Document], data: bytes) -> Document:
 def _remembered(kind: type[Document], data: bytes) -> Document:
     """As `_parsed`. Steps read the same run and lane again and again, and documents are never changed in place."""
     return kind.model_validate_json(data)
-
-
-def faults_of(error: ValidationError) -> str:
-    """What is wrong in a document: fields and sentences, without the values that were given."""
-    faults = (
-        f"{'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}" for fault in error.errors()
-    )
-    return "; ".join(faults)
 
 
 def _encode(document: BaseModel) -> bytes:

@@ -3,8 +3,9 @@
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ class MemoryBlobStore:
     def __init__(self, *, now: Callable[[], datetime] = _now) -> None:
         self._now = now
         self._blobs: dict[str, tuple[bytes, BlobInfo]] = {}
+        self._appended: set[str] = set()
         self._etags = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -45,15 +47,26 @@ class MemoryBlobStore:
                 raise StorageConflictError(f"{name} was changed by another step")
             return self._write(name, data)
 
-    def put(self, name: str, data: bytes) -> str:
+    def put(self, name: str, data: bytes, *, metadata: Mapping[str, str] | None = None) -> str:
         with self._lock:
-            return self._write(name, data)
+            return self._write(name, data, metadata)
+
+    def append(self, name: str, data: bytes) -> None:
+        with self._lock:
+            found = self._blobs.get(name)
+            if found is not None and name not in self._appended:
+                raise StorageConflictError(f"{name} takes no more additions")
+            self._appended.add(name)
+            self._write(name, (b"" if found is None else found[0]) + data)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         with self._lock:
             names = sorted(name for name in self._blobs if name.startswith(prefix))
             found = [self._blobs[name][1] for name in names]
         return iter(found)
+
+    def page(self, prefix: str, *, after: str, size: int) -> Sequence[BlobInfo]:
+        return list(islice((info for info in self.list(prefix) if info.name > after), size))
 
     def folders(self, prefix: str) -> Iterator[str]:
         below = (info.name[len(prefix) :] for info in self.list(prefix))
@@ -70,8 +83,19 @@ class MemoryBlobStore:
             raise StorageConflictError(f"{name} changed or went while it was read")
         target.write_bytes(found.data)
 
+    def read(self, name: str, *, offset: int, length: int) -> bytes:
+        found = self.get(name)
+        return b"" if found is None else found.data[offset : offset + length]
+
     def upload(self, name: str, source: Path) -> None:
         self.put(name, source.read_bytes())
+
+    def upload_over(self, name: str, source: Path, *, etag: str, metadata: Mapping[str, str] | None = None) -> str:
+        with self._lock:
+            found = self._blobs.get(name)
+            if found is None or found[1].etag != etag:
+                raise StorageConflictError(f"{name} was changed by another step")
+            return self._write(name, source.read_bytes(), metadata)
 
     def _write(self, name: str, data: bytes, metadata: Mapping[str, str] | None = None) -> str:
         etag = f'"{next(self._etags):#x}"'
@@ -109,6 +133,7 @@ class MemorySecrets:
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
+        self.made: set[str] = set()  #: names of those that `set` has stored
         self._seen: dict[str, str] = {}
 
     def get(self, name: str, *, fresh: bool = False) -> SecretStr:
@@ -117,3 +142,13 @@ class MemorySecrets:
                 raise missing(name)
             self._seen[name] = self.values[name]
         return SecretStr(self._seen[name])
+
+    def set(self, name: str, value: SecretStr) -> None:
+        self.values[name] = value.get_secret_value()
+        self.made.add(name)
+
+    def delete(self, name: str) -> None:
+        if name in self.made:
+            self.values.pop(name, None)
+            self.made.discard(name)
+        self._seen.pop(name, None)

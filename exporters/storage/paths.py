@@ -1,12 +1,26 @@
 """Where everything lies in the state container."""
 
+from datetime import datetime
+
 EXPORT_STATES = "state/exports/"
 EXPORTS = "config/exports/"
+CONNECTIONS = "config/connections/"
+OLD_KEYS = "state/old-keys/"
 LANES = "lanes/"
+AUDIT = "audit/"
+LEDGERS = "ledgers/"
+RUNS = "runs/"
+STAGING = "staging/"
+WITHHELD = "withheld/"
+ERASURES = "erasures/receipts/"
+PEOPLE_TO_ERASE = "erasures/people/"
+OPEN_ERASURES = "erasures/open/"
+JOURNAL_FOLDER = "journal/"
+RECEIPT_KEYS = "config/receipt-keys.json"
 
 
 def connection(connection_id: str) -> str:
-    return f"config/connections/{connection_id}.json"
+    return f"{CONNECTIONS}{connection_id}.json"
 
 
 def export(export_id: str) -> str:
@@ -21,6 +35,10 @@ def known_account(connection_id: str) -> str:
     return f"state/accounts/{connection_id}.json"
 
 
+def old_key(secret: str) -> str:
+    return f"{OLD_KEYS}{secret}.json"
+
+
 def run(export_id: str, run_id: str) -> str:
     return f"runs/{export_id}/{run_id}/run.json"
 
@@ -32,6 +50,25 @@ def outcomes(export_id: str, run_id: str) -> str:
 
 def outcome(export_id: str, run_id: str, batch: int) -> str:
     return f"{outcomes(export_id, run_id)}{batch:05d}.json"
+
+
+def receipt(export_id: str, run_id: str) -> str:
+    return f"runs/{export_id}/{run_id}/receipt.json"
+
+
+def receipt_secret(key_id: str) -> str:
+    """Name of the secret that holds a key which signs receipts."""
+    return f"receipt-signing-key-{key_id}"
+
+
+def journal(export_id: str | None = None) -> str:
+    """Folder of the marks of all runs, or of one export's: names begin with the run's id."""
+    return f"{JOURNAL_FOLDER}runs/" if export_id is None else f"{JOURNAL_FOLDER}exports/{export_id}/"
+
+
+def journal_marks(export_id: str, run_id: str) -> tuple[str, str]:
+    """Where a run is marked among all runs, and among those of its export."""
+    return f"{journal()}{run_id}/{export_id}", f"{journal(export_id)}{run_id}"
 
 
 def rejects(export_id: str, run_id: str) -> str:
@@ -49,6 +86,16 @@ def notification(export_id: str, run_id: str, occasion: str) -> str:
 
 def ledger(export_id: str, run_id: str) -> str:
     return f"ledgers/{export_id}/{run_id}.parquet"
+
+
+def audit(day: datetime, number: int = 1) -> str:
+    """The trail of a day in UTC; its further blobs have numbers from 2 on."""
+    return f"{audit_day(day)}.jsonl" if number == 1 else f"{audit_day(day)}.{number}.jsonl"
+
+
+def audit_day(day: datetime) -> str:
+    """What the names of a day's blobs begin with."""
+    return f"{AUDIT}{day:%Y-%m-%d}"
 
 
 def lane(account: str) -> str:
@@ -112,6 +159,20 @@ def correction(run_id: str) -> str:
 def withheld(export_id: str) -> str:
     """Who was left out of the export's last run because the provider has suppressed them: for other systems to read."""
     return f"withheld/{export_id}.csv"
+
+
+def erasure(erasure_id: str) -> str:
+    return f"{ERASURES}{erasure_id}.json"
+
+
+def open_erasure(erasure_id: str) -> str:
+    """An empty mark that is there as long as an erasure has not ended, or has not been tidied up after."""
+    return f"{OPEN_ERASURES}{erasure_id}"
+
+
+def person_to_erase(erasure_id: str) -> str:
+    """Whom an erasure is about, as long as it is at work."""
+    return f"{PEOPLE_TO_ERASE}{erasure_id}.json"
 
 
 def progress(run_id: str, batch: int) -> str:

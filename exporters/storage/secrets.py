@@ -1,20 +1,38 @@
-"""API keys from Key Vault, through a short-lived cache."""
+"""API keys in Key Vault: read through a short-lived cache, written under names that nobody has used before."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 from pydantic import SecretStr
 
-from exporters.errors import ConfigError, TransientError
+from exporters.errors import ConfigError, ExporterError, TransientError
 
 #: How long a key may be used without asking the vault again. A key that was rotated is noticed earlier: the provider
 #: answers 401 and the step reads it afresh. Vaults take about 4,000 requests in 10 seconds, so this only saves time.
 #: https://learn.microsoft.com/azure/key-vault/general/service-limits
 CACHE_S = 600.0
+
+#: Tag of the secrets that this app has made, and therefore may delete.
+MADE_BY = {"made-by": "segment-exporter"}
+CONTENT_TYPE = "API key"
+
+#: What the vault calls its reason for a 403 -> what to do.
+#: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes#http-403-insufficient-permissions
+REMEDIES: Mapping[str, str] = {
+    "ForbiddenByFirewall": "let the app through the vault's firewall, by its subnet, private endpoint or address",
+    "ForbiddenByConnection": "let the app through the vault's firewall, by its subnet, private endpoint or address",
+    "SecretDisabled": "enable the secret",
+}
+READ_REMEDY = "enable the secret, and give the app's identity the role Key Vault Secrets User"
+WRITE_REMEDY = (
+    "give the app's identity the role Key Vault Secrets Officer, or store the key in the vault yourself and name its"
+    " secret here"
+)
 
 
 class Secrets(Protocol):
@@ -26,10 +44,25 @@ class Secrets(Protocol):
         Raises ConfigError when the secret is missing, disabled or forbidden, TransientError when the source is away.
         """
 
+    def set(self, name: str, value: SecretStr) -> None:
+        """Store a secret under a name that nobody has used before. Repeating it does no harm.
 
-def missing(name: str) -> ConfigError:
+        Raises ConfigError when the source refuses, TransientError when it is not known whether it was stored.
+        """
+
+    def delete(self, name: str) -> None:
+        """Delete a secret that `set` has made; one that somebody else has made stays. Raises as `set`."""
+
+
+class NoSuchSecretError(ConfigError):
+    """There is no secret of this name."""
+
+
+def missing(name: str) -> NoSuchSecretError:
     """What an operator reads when a secret is not there."""
-    return ConfigError(f"The vault has no secret named {name}: create it, or correct its name where it is configured")
+    return NoSuchSecretError(
+        f"The vault has no secret named {name}: create it, or correct its name where it is configured"
+    )
 
 
 class KeyVaultSecrets:
@@ -46,22 +79,51 @@ class KeyVaultSecrets:
             read_at, value = self._cache.get(name, (0.0, None))
         if value is not None and not fresh and self._clock() - read_at < CACHE_S:
             return value
-        value = self._read(name)
+        with _told(name, "hand out", READ_REMEDY):
+            value = SecretStr(self._client.get_secret(name).value or "")
         with self._lock:
             self._cache[name] = (self._clock(), value)
         return value
 
-    def _read(self, name: str) -> SecretStr:
-        try:
-            return SecretStr(self._client.get_secret(name).value or "")
-        except ResourceNotFoundError as error:
-            raise missing(name) from error
-        except HttpResponseError as error:
-            if error.status_code in {401, 403}:
-                raise ConfigError(
-                    f"The vault refuses to hand out the secret {name} ({error.status_code}): enable the secret, and "
-                    "give the app's identity the role Key Vault Secrets User"
-                ) from error
-            raise TransientError(f"The vault answered {error.status_code} for the secret {name}") from error
-        except AzureError as error:
-            raise TransientError("The vault could not be reached: check its address and its firewall") from error
+    def set(self, name: str, value: SecretStr) -> None:
+        # https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret
+        with _told(name, "store", WRITE_REMEDY):
+            self._client.set_secret(name, value.get_secret_value(), tags=dict(MADE_BY), content_type=CONTENT_TYPE)
+
+    def delete(self, name: str) -> None:
+        with suppress(NoSuchSecretError), _told(name, "delete", WRITE_REMEDY):
+            tags = self._client.get_secret(name).properties.tags or {}
+            if MADE_BY.items() <= tags.items():
+                # Nobody waits until it is gone: who has to can recover it, for as long as the vault keeps it.
+                # https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+                self._client.begin_delete_secret(name)
+        with self._lock:
+            self._cache.pop(name, None)
+
+
+@contextmanager
+def _told(name: str, verb: str, remedy: str) -> Iterator[None]:
+    """What the vault answers within, as our errors. None of them quotes a value."""
+    try:
+        yield
+    except ResourceNotFoundError as error:
+        raise missing(name) from error
+    except HttpResponseError as error:
+        raise _refusal(error, name, verb, remedy) from error
+    except AzureError as error:
+        raise TransientError("The vault could not be reached: check its address and its firewall") from error
+
+
+def _refusal(error: HttpResponseError, name: str, verb: str, remedy: str) -> ExporterError:
+    status = error.status_code
+    if status in {401, 403}:
+        inner = error.error.innererror if error.error is not None else None
+        remedy = REMEDIES.get(str((inner or {}).get("code")), remedy)
+        return ConfigError(f"The vault refuses to {verb} the secret {name} ({status}): {remedy}")
+    if status == 409:
+        # ObjectIsDeletedButRecoverable, or it is being deleted or recovered at the moment.
+        return ConfigError(
+            f"The vault refuses to {verb} the secret {name} (409): it keeps a deleted secret of that name; recover or"
+            " purge that one, or use another name"
+        )
+    return TransientError(f"The vault answered {status} for the secret {name}")
