@@ -7,39 +7,60 @@ from pydantic import SecretStr
 
 from exporters.delivery import lanes
 from exporters.errors import AccessError, ThrottledError
+from exporters.model.connection import Connection
 from exporters.model.run import Run
 from exporters.parts import Parts
 from exporters.providers.base import Provider
+from exporters.storage import paths
+from exporters.storage.secrets import NoSuchSecretError
 
 Answer = TypeVar("Answer")
 
 
 def with_provider(parts: Parts, run: Run, ask: Callable[[Provider], Answer]) -> Answer:
-    """What `ask` answers. When the provider refuses the key it is asked again with the vault's newest, if that differs.
+    """As `with_account`, for a run."""
+    return with_account(parts, run.connection, run.lane, ask)
 
-    When the provider wants a pause, everyone on the account is held back. Raises what `ask` raises; AccessError only
-    when the newest key is refused too.
+
+def with_account(parts: Parts, connection: Connection, lane: str, ask: Callable[[Provider], Answer]) -> Answer:
+    """What `ask` answers. When the provider refuses the key it is asked again with the newest, if that differs: the one
+    in the vault, under the name that the connection has now. So a run at work goes on when a key is rotated.
+
+    When the provider wants a pause, everyone in the account's lane is held back. Raises what `ask` raises; AccessError
+    only when the newest key is refused too.
     """
-    connection = run.connection
-    key = parts.secrets.get(connection.secret)
+    key = None
     try:
-        return _ask(parts, run, key, ask)
-    except AccessError:
-        newest = parts.secrets.get(connection.secret, fresh=True)
+        key = parts.secrets.get(connection.secret)
+        return with_key(parts, connection, lane, key, ask)
+    except (AccessError, NoSuchSecretError):
+        newest = parts.secrets.get(_secret_now(parts, connection), fresh=True)
         if newest == key:
             raise
-        return _ask(parts, run, newest, ask)
+        return with_key(parts, connection, lane, newest, ask)
 
 
-def _ask(parts: Parts, run: Run, key: SecretStr, ask: Callable[[Provider], Answer]) -> Answer:
-    provider = parts.connect(run.connection, key)
+def _secret_now(parts: Parts, connection: Connection) -> str:
+    """Where the key of a connection lies now; a run has the connection as it was when it was started.
+
+    Another one that was made under the same id has a key that must not be used for this one's people.
+    """
+    found = parts.documents.read(Connection, paths.connection(connection.id))
+    return found.value.secret if found is not None and found.value.is_same_as(connection) else connection.secret
+
+
+def with_key(
+    parts: Parts, connection: Connection, lane: str, key: SecretStr, ask: Callable[[Provider], Answer]
+) -> Answer:
+    """As `with_account`, with just this key, which need not lie in the vault."""
+    provider = parts.connect(connection, key)
     try:
         return ask(provider)
     except ThrottledError as error:
-        lanes.hold_back(parts, run.lane, error.wait_s, polls_only=error.polls_only)
+        lanes.hold_back(parts, lane, error.wait_s, polls_only=error.polls_only)
         raise
     finally:
         if provider.not_before_s:
-            lanes.hold_back(parts, run.lane, provider.not_before_s)
+            lanes.hold_back(parts, lane, provider.not_before_s)
         if provider.polls_not_before_s:
-            lanes.hold_back(parts, run.lane, provider.polls_not_before_s, polls_only=True)
+            lanes.hold_back(parts, lane, provider.polls_not_before_s, polls_only=True)

@@ -47,10 +47,27 @@ def known_lane(parts: Parts, connection: Connection) -> str:
     return connection.id if known is None else known.lane
 
 
+def lane_of(provider: str, account: str) -> str:
+    """A lane's id made of what a provider calls the account, which may be an address."""
+    return f"{provider}-{hashlib.sha256(account.encode()).hexdigest()[:16]}"
+
+
+def last_known(parts: Parts, connection_id: str) -> KnownAccount | None:
+    """Where the connection led when it was asked last, whichever secret it had then."""
+    found = parts.documents.read(KnownAccount, paths.known_account(connection_id))
+    return None if found is None else found.value
+
+
+def remember(parts: Parts, connection: Connection, lane: str) -> None:
+    """Keep where the connection's key leads. The last one who asked is right."""
+    known = KnownAccount(lane=lane, secret=connection.secret, asked=parts.now())
+    parts.documents.change(KnownAccount, paths.known_account(connection.id), lambda _: known, default=known)
+
+
 def _known(parts: Parts, connection: Connection) -> KnownAccount | None:
     """What was learnt of the secret that the connection names."""
-    found = parts.documents.read(KnownAccount, paths.known_account(connection.id))
-    return found.value if found is not None and found.value.secret == connection.secret else None
+    known = last_known(parts, connection.id)
+    return known if known is not None and known.secret == connection.secret else None
 
 
 def _lane_lately(parts: Parts, connection: Connection) -> str | None:
@@ -71,14 +88,12 @@ def _learn(parts: Parts, run: Run) -> str:
         if known is None:  # two lanes of one account would have two imports at work where there may be one
             raise
         return known.lane
-    now_known = KnownAccount(lane=lane, secret=connection.secret, asked=parts.now())
-    path = paths.known_account(connection.id)
-    parts.documents.change(KnownAccount, path, lambda _: now_known, default=now_known)
+    remember(parts, connection, lane)
     return lane
 
 
 def _ask(parts: Parts, run: Run) -> str | None:
-    """A lane's id made of what the provider calls the account, which may be an address; None where it says nothing."""
+    """The lane of the account that the provider names; None where it says nothing."""
     probably = run.model_copy(update={"account": known_lane(parts, run.connection)})  # whose pauses count until then
     wait_s = lanes.wait_s(parts, probably.lane, to_poll=True)
     if wait_s > 0:
@@ -86,5 +101,4 @@ def _ask(parts: Parts, run: Run) -> str | None:
     account = with_provider(parts, probably, lambda provider: provider.account())
     if account is None:
         return None
-    name = parts.facts(run.connection).name
-    return f"{name}-{hashlib.sha256(account.encode()).hexdigest()[:16]}"
+    return lane_of(parts.facts(run.connection).name, account)

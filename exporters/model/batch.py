@@ -3,10 +3,15 @@
 A row is a contact's line in the staged file of the batch, from 0. Ranges are half open: [first, end).
 """
 
+from urllib.parse import quote
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 
 #: [first, end) of rows in a staged batch.
 RowRange = tuple[NonNegativeInt, NonNegativeInt]
+#: Characters of job ids that fit into the metadata of a blob, which may have 8 KiB in all.
+#: https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources
+LONGEST_JOBS = 6_000
 
 
 class ImportJob(BaseModel):
@@ -105,7 +110,11 @@ class Outcome(BaseModel):
         return tally.delivered + tally.absent + tally.refusals + tally.unknown == self.contacts
 
     def metadata(self) -> dict[str, str]:
-        """The counts, as blob metadata: a listing of the folder is the progress of the run."""
+        """The counts, jobs and end, as blob metadata: a listing of the folder is the progress of the run.
+
+        Jobs are left out where their names would be too long for it.
+        """
+        jobs = " ".join(quote(job, safe="") for job in self.jobs)
         return {
             "contacts": str(self.contacts),
             "delivered": str(self.tally.delivered),
@@ -113,4 +122,6 @@ class Outcome(BaseModel):
             "refused": str(self.tally.refusals),
             "unknown": str(self.tally.unknown),
             "requests": str(self.requests),
+            "finished": self.finished.isoformat(),
+            **({"jobs": jobs} if len(jobs) <= LONGEST_JOBS else {}),
         }

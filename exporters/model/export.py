@@ -1,31 +1,36 @@
 """An export: which segments go to which list, when, and how columns become fields. `config/exports/<id>.json`."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated
 
-from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     StringConstraints,
+    WithJsonSchema,
     field_validator,
-    model_validator,
 )
+from pydantic.config import JsonDict
 
+from exporters.model.caller import Stamp
 from exporters.model.fields import EMAIL_FIELD, Formats, StandardField
-from exporters.model.names import Id
+from exporters.model.names import PLAIN_TEXT_PATTERN, DisplayName, Id
 from exporters.model.receiver import Receiver
+from exporters.model.schedule import Off, Schedule
+from exporters.model.sizes import People
 from exporters.model.source import Column, Source
 
+SEGMENT_PATTERN = r"^[^/\\\x00-\x1f]([^\x00-\x1f]*[^/\x00-\x1f])?$"
 #: Path of a segment below the segments container: its folder, or its file without the ending.
-SegmentPath = Annotated[
-    str, StringConstraints(min_length=1, max_length=900, pattern=r"^[^/\\\x00-\x1f].*[^/\x00-\x1f]$|^[^/\\\x00-\x1f]$")
-]
+SegmentPath = Annotated[str, StringConstraints(min_length=1, max_length=900, pattern=SEGMENT_PATTERN)]
+#: Name of a custom field or attribute. Ours: longer than either provider lets one be.
+CustomName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN_TEXT_PATTERN)]
+#: Custom fields that one export may map: as many as a SendGrid account may have.
+#: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/custom-fields
+MAX_CUSTOM = 500
 
 
 class Mapping(BaseModel):
@@ -43,8 +48,10 @@ class Mapping(BaseModel):
     postal_code: Source | None = None
     country: Source | None = None
     phone: Source | None = None
-    custom: dict[str, Source] = Field(
-        default_factory=dict, description="SendGrid custom field or Brevo attribute, by its name there: what fills it"
+    custom: dict[CustomName, Source] = Field(
+        default_factory=dict,
+        max_length=MAX_CUSTOM,
+        description="SendGrid custom field or Brevo attribute, by its name there: what fills it",
     )
     formats: Formats = Formats()
 
@@ -56,38 +63,6 @@ class Mapping(BaseModel):
 
 #: For what needs no field but the address, which then comes from a column of that name.
 ADDRESS_ONLY = Mapping(email=EMAIL_FIELD)
-
-
-class Schedule(BaseModel):
-    """When runs start by themselves: a five-field cron expression, read in an IANA time zone.
-
-    Across daylight saving an occurrence at a time that does not exist runs right after the gap, and one at a time that
-    exists twice runs once, as cronsim (after Debian's cron) defines it: https://github.com/cuu508/cronsim
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cron: str
-    time_zone: str = "UTC"
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:  # not found is a KeyError, a folder an OSError
-            raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Zagreb") from error
-        return value
-
-    @model_validator(mode="after")
-    def _readable_cron(self) -> Self:
-        if len(self.cron.split()) != 5:
-            raise ValueError("cron takes five fields: minute, hour, day of month, month, day of week")
-        try:
-            CronSim(self.cron, datetime.now(UTC))
-        except CronSimError as error:
-            raise ValueError(f"{self.cron!r} is not a cron expression: {error}") from error
-        return self
 
 
 class Mode(StrEnum):
@@ -103,13 +78,22 @@ class Brakes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_share_of_last: float = Field(
-        default=0.5, ge=0, le=1, description="hold when a segment has fewer profiles than this share of the last run's"
+        default=0.5,
+        ge=0,
+        le=1,
+        strict=True,
+        description="hold when a segment has fewer profiles than this share of the last run's",
     )
     max_share_removed: float = Field(
-        default=0.1, ge=0, le=1, description="hold when a run would remove more than this share of the people delivered"
+        default=0.1,
+        ge=0,
+        le=1,
+        strict=True,
+        description="hold when a run would remove more than this share of the people delivered",
     )
-    max_profiles: PositiveInt | None = Field(
-        default=None, description="hold when the segments have more profiles; default: the provider's stated limit"
+    max_profiles: People | None = Field(
+        default=None,
+        description="hold when the segments have more profiles; default: the provider's stated limit",
     )
 
 
@@ -122,28 +106,60 @@ def _excluded(value: str) -> str:
 
 
 #: An address, or all addresses of a domain as @example.com; in lower case.
-Excluded = Annotated[str, StringConstraints(max_length=254), AfterValidator(_excluded)]
+Excluded = Annotated[
+    str,
+    StringConstraints(max_length=254, pattern=PLAIN_TEXT_PATTERN),
+    AfterValidator(_excluded),
+    WithJsonSchema({"type": "string", "maxLength": 254, "pattern": r"^[^\s@*]*@[^\s@]+$"}),
+]
 
 
-class Export(BaseModel):
-    """What is configured for one export."""
+#: Settings as the API's description shows them.
+EXAMPLE: JsonDict = {
+    "name": "Newsletter, high-value customers",
+    "connection": "main",
+    "segments": ["CustomerInsights_abcd1234/BlobExport/HighValueSegment"],
+    "list_id": "2f4d1a60-5f0c-4bd2-9e0a-2a5f3c0c8f11",
+    "mapping": {
+        "email": "EMail",
+        "first_name": "FirstName",
+        "custom": {"loyalty_tier": "LoyaltyTier", "full_name": {"template": "{FirstName} {LastName}"}},
+    },
+    "schedule": {"kind": "daily", "times": ["06:00"], "time_zone": "Europe/Zagreb"},
+    "mode": "update",
+    "withhold": True,
+}
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Id
-    name: str = Field(min_length=1, max_length=200)
-    connection: Id
-    segments: tuple[SegmentPath, ...] = Field(min_length=1, max_length=50)
-    list_id: str = Field(min_length=1, max_length=100, description="id of the contact list at the provider")
-    mapping: Mapping
-    schedule: Schedule | None = None
-    mode: Mode = Mode.UPDATE
-    withhold: bool = Field(default=False, description="leave out people whom the provider has suppressed")
+class ExportSettings(BaseModel):
+    """What people set about one export."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    name: DisplayName
+    connection: Id | None = Field(
+        default=None, description="without one the export is detached: it keeps its settings and does not run"
+    )
+    segments: tuple[SegmentPath, ...] = Field(
+        min_length=1, max_length=50, description="paths below the segments container; a person is taken from the first"
+    )
+    list_id: str = Field(
+        min_length=1, max_length=100, pattern=PLAIN_TEXT_PATTERN, description="id of the contact list at the provider"
+    )
+    mapping: Mapping = Field(description="what fills which field of a contact")
+    schedule: Schedule = Field(default=Off(), description="when runs start by themselves")
+    mode: Mode = Field(default=Mode.UPDATE, description="mirror also takes those off the list who left the segments")
+    withhold: bool = Field(default=False, strict=True, description="leave out people whom the provider has suppressed")
     exclude: tuple[Excluded, ...] = Field(
         default=(), max_length=1000, description="placeholder addresses that are nobody's, or @domain for all of one"
     )
-    brakes: Brakes = Brakes()
-    notify: Receiver | None = None
+    brakes: Brakes = Field(default=Brakes(), description="when a run is held for somebody to look at")
+    notify: Receiver | None = Field(default=None, description="who is told when a run ends or is held")
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _none_is_off(cls, value: object) -> object:
+        return Off() if value is None else value
 
     @field_validator("segments")
     @classmethod
@@ -153,3 +169,17 @@ class Export(BaseModel):
         if any(part in {".", ".."} for path in value for part in path.split("/")):
             raise ValueError("a segment path may not contain . or ..")
         return value
+
+
+class Export(ExportSettings):
+    """An export as it is stored: its settings, and what the app notes about them."""
+
+    id: Id
+    scheduled_since: AwareDatetime | None = (
+        None  #: occurrences before are none of its schedule; None: since it is stored
+    )
+    #: Segments that came later, and when: what was complete before then starts no run by itself.
+    added: dict[SegmentPath, AwareDatetime] = Field(default_factory=dict)
+    created: Stamp | None = None  #: None where the document was written by hand
+    updated: Stamp | None = None
+    forgets: bool = False  #: it is being removed or made: what is known under its id goes before it can run

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from exporters.model.source import Source
 
@@ -47,6 +47,13 @@ def _known_country(value: str) -> str:
     return value
 
 
+Country = Annotated[
+    str,
+    AfterValidator(_known_country),
+    WithJsonSchema({"type": "string", "enum": sorted(phonenumbers.SUPPORTED_REGIONS)}),
+]
+
+
 class Formats(BaseModel):
     """How values of the segment that could mean two things are to be read."""
 
@@ -58,7 +65,7 @@ class Formats(BaseModel):
     decimal_mark: Literal[".", ","] = Field(
         default=".", description="the mark before decimals, for numbers such as 1,234 that could be either"
     )
-    phone_country: Annotated[str, AfterValidator(_known_country)] | None = Field(
+    phone_country: Country | None = Field(
         default=None, description="country of telephone numbers without country code, such as HR"
     )
 

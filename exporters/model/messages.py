@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from exporters.model.erasure import ErasureId
 from exporters.model.names import Id, RunId
 from exporters.model.receiver import Occasion
 
@@ -45,3 +46,11 @@ class NotifyMessage(BaseModel):
     run: RunId
     occasion: Occasion
     tries: NonNegativeInt
+
+
+class EraseMessage(BaseModel):
+    """On the erase queue: go on with this erasure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    erasure: ErasureId

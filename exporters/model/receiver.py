@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from exporters.model.connection import SecretName
 from exporters.model.loopback import is_loopback
@@ -59,10 +59,17 @@ def _open_url(url: str) -> str:
     return url
 
 
+#: One is given, and the other is null or left out; as JSON Schema says it.
+ONE_OF_URL_AND_SECRET: list[JsonValue] = [
+    {"required": [given], "properties": {given: {"type": "string"}, other: {"type": "null"}}}
+    for given, other in (("url", "url_secret"), ("url_secret", "url"))
+]
+
+
 class Receiver(BaseModel):
     """Where the notifications of an export go. They are signed as https://www.standardwebhooks.com/ says."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"oneOf": ONE_OF_URL_AND_SECRET})
 
     url: Annotated[str, AfterValidator(_open_url)] | None = Field(
         default=None, description="where they are posted: https, or http to this machine; without user name or query"

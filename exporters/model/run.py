@@ -23,6 +23,7 @@ class RunStatus(StrEnum):
     WARNINGS = "completed_with_warnings"  #: some planned contacts were refused or have no verdict
     FAILED = "failed"  #: nobody who was planned was delivered, or sending had to be stopped, or the sums do not close
     CANCELED = "canceled"  #: ended by a person, or held and not approved in time; `result` says what was sent before
+    SKIPPED = "skipped"  #: no run: an occurrence of the schedule that started none, and `reason` says why
 
     @property
     def ended(self) -> bool:
@@ -50,7 +51,8 @@ class Step(StrEnum):
 class Trigger(StrEnum):
     """What started a run."""
 
-    SCHEDULE = "schedule"
+    SCHEDULE = "schedule"  #: a time that it names
+    REFRESH = "refresh"  #: a new snapshot, where the schedule is every refresh
     DEMAND = "on demand"
 
 
@@ -175,6 +177,15 @@ class Event(BaseModel):
     text: str
 
 
+class StepBegun(BaseModel):
+    """When a run came to a step; it was there until it came to the next one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: Step
+    at: AwareDatetime
+
+
 class Corrections(BaseModel):
     """A corrected rejects file, stored as `paths.correction`."""
 
@@ -200,8 +211,12 @@ class Order(BaseModel):
 
 
 def target_of(export: Export, connection: Connection) -> str:
-    """As `Run.target`, of a run that is not there yet."""
-    return f"{connection.id}/{export.list_id}"
+    """As `Run.target`, of a run that is not there yet.
+
+    A connection that was removed and made anew under the same id may lead to another account, so it is not the same.
+    """
+    made = "" if connection.created is None else f"@{connection.created.at.isoformat()}"
+    return f"{connection.id}{made}/{export.list_id}"
 
 
 class Run(Order):
@@ -213,6 +228,11 @@ class Run(Order):
     export: Export
     connection: Connection
     trigger: Trigger
+    started_by: str = ""  #: `Caller.label`, as for the three below
+    occurrence: AwareDatetime | None = None  #: of the schedule, that it is for
+    #: Where it was skipped: it stands for all occurrences until then, which were too many for one each, or came
+    #: while the export was detached.
+    skipped_until: AwareDatetime | None = None
     status: RunStatus = RunStatus.QUEUED
     step: Step = Step.WAITING
     created: AwareDatetime
@@ -221,8 +241,12 @@ class Run(Order):
     account: Id | None = None  #: the lane that its account's requests go through; None until that is known
     troubled_since: AwareDatetime | None = None  #: since when each try to plan it has failed with what may pass
     trouble: str = ""  #: what that was the last time
+    awaits_snapshot: bool = False  #: that was a snapshot that is still being written
     paused_since: AwareDatetime | None = None  #: since when each try has met a pause that the provider wanted
     approved: AwareDatetime | None = None  #: when somebody let a held run go on
+    approved_by: str = ""
+    rejected_by: str = ""
+    canceled_by: str = ""
     canceled: AwareDatetime | None = None  #: when somebody wanted it to end; jobs that were accepted are still followed
     plan: Plan | None = None
     result: DeliveryCounts | None = None
@@ -237,6 +261,7 @@ class Run(Order):
     drift: Drift | None = None  #: what a reconciliation has found
     has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on
     timeline: tuple[Event, ...] = ()
+    steps: tuple[StepBegun, ...] = ()  #: in order, but for `Step.WAITING`, which begins when the run is created
 
     @property
     def removes(self) -> bool:
@@ -273,10 +298,17 @@ class Run(Order):
         """What a ledger is true for: with another connection or list nobody is known to be delivered."""
         return target_of(self.export, self.connection)
 
+    def began(self, step: Step) -> datetime | None:
+        """When the run came to a step; None where it has not."""
+        return next((begun.at for begun in self.steps if begun.step is step), None)
+
     def noted(self, at: datetime, text: str, **changes: object) -> "Run":
-        """This run with some values changed and a line more in its history."""
+        """This run with some values changed and a line more in its history; with the time, where the step changes."""
         timeline = (*self.timeline, Event(at=at, text=text))
-        return self.model_copy(update={"updated": at, "timeline": timeline, **changes})
+        step, steps = changes.get("step"), self.steps
+        if isinstance(step, Step) and step is not self.step:
+            steps = (*steps, StepBegun(step=step, at=at))
+        return self.model_copy(update={"updated": at, "timeline": timeline, "steps": steps, **changes})
 
 
 class Active(Order):
@@ -287,6 +319,18 @@ class Active(Order):
     run: RunId
     trigger: Trigger
     since: AwareDatetime
+    by: str = ""  #: `Caller.label` of whoever started it
+    occurrence: AwareDatetime | None = None  #: of the schedule, that it is for
+
+
+class Skipped(BaseModel):
+    """An occurrence that has started no run, or a snapshot that has not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunId  #: where it is entered
+    at: AwareDatetime  #: when the run should have started
+    reason: str
 
 
 class LastRead(BaseModel):
@@ -318,7 +362,12 @@ class ExportState(BaseModel):
     #: Newest scheduled occurrence that was dealt with; earlier ones never start again.
     occurrence: AwareDatetime | None = None
     occurrence_skipped: str = ""  #: why that occurrence started no run
+    skipped: tuple[Skipped, ...] = ()  #: the last ones, newest first
     last_status: RunStatus | None = None  #: how the last run ended
+    last_run: RunId | None = None  #: and which one that was
+    last_finished: AwareDatetime | None = None
+    #: By segment: when the newest snapshot was written that a schedule with every refresh has started a run for.
+    refreshed: dict[str, AwareDatetime] = Field(default_factory=dict)
     failing_since: RunId | None = None  #: the run that failed first, where none has ended well since
     #: Digest of an Idempotency-Key -> the run it started; the newest ones only.
     keys: dict[str, RunId] = Field(default_factory=dict)

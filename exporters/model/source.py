@@ -6,9 +6,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+from exporters.model.names import PLAIN_TEXT_PATTERN
+
+MAX_COLUMN_CHARS = 256
+Column = Annotated[str, StringConstraints(min_length=1, max_length=MAX_COLUMN_CHARS, pattern=PLAIN_TEXT_PATTERN)]
 MAX_TEXT_CHARS = 1000
 
 #: A doubled brace, the name of a column, or a brace that is neither.
@@ -37,9 +50,23 @@ class Source(BaseModel):
     constant: str | None = Field(default=None, min_length=1, max_length=MAX_TEXT_CHARS)
     template: str | None = Field(default=None, min_length=1, max_length=MAX_TEXT_CHARS)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """All forms in which it is read; it is written in the shortest."""
+        column = {"type": "string", "minLength": 1, "maxLength": MAX_COLUMN_CHARS, "pattern": PLAIN_TEXT_PATTERN}
+        text = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS}
+        named = [
+            {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+            for name, schema in {"constant": text, "template": text, "column": column}.items()
+        ]
+        return {"anyOf": [column, *named], "description": "a column by its name, a constant, or a template of columns"}
+
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | Source):
+            said = "give the name of a column, or one of constant and template"
+            raise ValueError(said)  # noqa: TRY004 (pydantic makes faults of ValueErrors only)
         return {"column": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -51,6 +78,8 @@ class Source(BaseModel):
                 raise ValueError("the text holds line breaks or other control characters; leave them out")
         if self.constant is not None and all(unicodedata.category(character)[0] in "CZ" for character in self.constant):
             raise ValueError("the constant is empty")
+        if any(not re.fullmatch(PLAIN_TEXT_PATTERN, column) for column in self.columns):
+            raise ValueError("the name of a column holds control characters; leave them out")
         if self.template is not None and not self.columns:
             raise ValueError("the template names no column; write a column as {Name}, or use constant")
         return self

@@ -3,14 +3,14 @@
 Retries, pace, counting and state are common to all providers and live in `exporters.delivery`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from exporters.model.export import Mapping
-from exporters.model.fields import ContactShape
+from exporters.model.export import Mapping as FieldMapping
+from exporters.model.fields import ContactShape, FieldType, StandardField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,33 @@ class Removal:
     job: str | None = None  #: to be polled; None where nobody is pending
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactList:
+    """A contact list of the account."""
+
+    id: str  #: as `canonical_list_id` writes it
+    name: str
+    count: int | None  #: contacts on it, where it is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """What one question for the lists of the account brought."""
+
+    rows: Sequence[ContactList]
+    token: str | None  #: as `Suppressions.token`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountField:
+    """A field of the account that a mapping may fill."""
+
+    name: str  #: at the provider; the mapping names custom fields by it
+    type: FieldType
+    standard: StandardField | None  #: which one the mapping calls it; None: a custom field
+    max_chars: int | None = None  #: longest text, in Unicode code points; None: no limit, or no text
+
+
 class Provider(Protocol):
     """One account at one provider. Built for one step, used by one thread."""
 
@@ -144,6 +171,9 @@ class Provider(Protocol):
     suppressions_at_once: ClassVar[bool]
     stated_limit: ClassVar[int]  #: profiles in one export that the connector replaced by this app is stated to carry
     pace_per_minute: ClassVar[float]  #: contacts a minute at its published pace, until runs tell better
+    max_list_name: ClassVar[int]  #: longest name of a list, in characters
+    #: Standard field -> what it is called there, in accounts that give it no other name.
+    standard_names: ClassVar[Mapping[StandardField, str]]
 
     @property
     def not_before_s(self) -> float | None:
@@ -160,7 +190,7 @@ class Provider(Protocol):
     def canonical_list_id(list_id: str) -> str:
         """The same text for all that the provider reads as the same list. Raises ConfigError for what is no list id."""
 
-    def check_access(self, list_id: str, mapping: Mapping, *, count_account: bool = False) -> Access:
+    def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
         """Prove key, list and mapped fields without writing anything, and resolve the mapping.
 
         `count_account` asks for `account_contacts` as well, which takes one more request. Raises AccessError when the
@@ -200,6 +230,24 @@ class Provider(Protocol):
         Not for people's eyes: it may be an address. Raises AccessError when the key is refused altogether,
         ThrottledError or TransientError.
         """
+
+    def lists(self, token: str | None) -> Lists:
+        """The lists that contacts can be put on: the first part of them for None, else what follows that with `token`.
+
+        One request a call; a part may be empty though others follow. The token as for `suppressions`. This is also what
+        proves a key: it changes nothing and needs no list. Raises AccessError, ConfigError, ThrottledError or
+        TransientError.
+        """
+
+    def create_list(self, name: str) -> ContactList:
+        """Make an empty list with this name, of 1 to `max_list_name` characters.
+
+        Not safe to repeat: some providers take the same name twice. Raises RefusedError with the provider's words where
+        it does not want such a list, and as `lists`; after TransientError it is not known whether the list was made.
+        """
+
+    def fields(self) -> Sequence[AccountField]:
+        """All fields of the account that a mapping may fill, the standard ones first. Raises as `lists`."""
 
     def members(self, list_id: str, token: str | None) -> Members:
         """Who is on a list: the first part of them for None, else what follows the part with `token`.

@@ -26,10 +26,13 @@ from exporters.providers import people as people_files
 from exporters.providers import reports, wording
 from exporters.providers.base import (
     Access,
+    AccountField,
     BatchLimits,
+    ContactList,
     Envelope,
     JobReport,
     JobState,
+    Lists,
     Member,
     Members,
     Refusal,
@@ -149,6 +152,11 @@ _NOBODY_THERE = re.compile(r"\bcontacts?\b(?! list).*\b(already|not exist|not in
 #: Of a 400 that is about the list and not about what is in the request.
 _ABOUT_THE_LIST = re.compile(r"\blist", re.IGNORECASE)
 
+LISTS_PER_PAGE = 50  # the most; https://developers.brevo.com/reference/get-lists
+#: Every list lies in a folder, and a new account has one. Where somebody has deleted the last one, this one is made.
+FOLDER = "Segment Exporter"
+NEW_LIST_REFUSED = "it does not say why; try another name, or make the list in Brevo"
+
 _HREF = re.compile(r"""href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 
 
@@ -156,6 +164,23 @@ class _List(AnswerModel):
     name: str
     unique_subscribers: int | None = Field(default=None, alias="uniqueSubscribers")
     dynamic: bool | None = Field(default=None, alias="dynamicList")
+
+
+class _ListRow(_List):
+    id: int
+
+
+class _ListPage(AnswerModel):
+    count: int
+    lists: list[_ListRow] | None = None  # missing where there is none
+
+
+class _Made(AnswerModel):
+    id: int
+
+
+class _Folders(AnswerModel):
+    folders: list[_Made] | None = None
 
 
 class _Attribute(AnswerModel):
@@ -261,6 +286,8 @@ class Brevo:
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendinblue
     stated_limit: ClassVar[int] = 1_000_000
     pace_per_minute: ClassVar[float] = 1_000_000 / 90
+    max_list_name: ClassVar[int] = 100  # ours: Brevo names no limit
+    standard_names: ClassVar[Mapping[StandardField, str]] = STANDARD_ATTRIBUTES
 
     def __init__(
         self,
@@ -303,9 +330,7 @@ class Brevo:
             raise ConfigError(
                 f'The Brevo list "{target.name}" is dynamic: Brevo fills it by rules. Choose another list.'
             )
-        what = "the question for the attributes"
-        attributes = self._api.read(self._api.get("/v3/contacts/attributes", what=what), _Attributes, what=what)
-        shape = _resolve(mapping, self._names, attributes.attributes)
+        shape = _resolve(mapping, self._names, self._attributes())
         return Access(
             list_name=target.name,
             list_count=target.unique_subscribers,
@@ -370,6 +395,34 @@ class Brevo:
         account = self._api.read(answer, _Account, what=what)
         return account.organization_id or account.email.lower()
 
+    def lists(self, token: str | None) -> Lists:
+        """A page of lists, the newest first; the token is the place of the next one. Dynamic lists are left out, where
+        Brevo tells which ones they are.
+
+        A list that is deleted between two pages hides another one. https://developers.brevo.com/reference/get-lists
+        """
+        what = "the question for the lists"
+        if token is not None and not token.isdecimal():
+            raise ConfigError("There is no such place in Brevo's lists.")
+        first = int(token or 0)
+        params = {"limit": str(LISTS_PER_PAGE), "offset": str(first), "sort": "desc"}
+        page = self._api.read(self._api.get("/v3/contacts/lists", what=what, params=params), _ListPage, what=what)
+        rows = page.lists or []
+        shown = [
+            ContactList(id=str(row.id), name=row.name, count=row.unique_subscribers) for row in rows if not row.dynamic
+        ]
+        following = first + len(rows)
+        return Lists(rows=shown, token=str(following) if rows and following < page.count else None)
+
+    def create_list(self, name: str) -> ContactList:
+        """In the account's first folder. https://developers.brevo.com/reference/create-list"""
+        what = "the new list"
+        made = self._make("/v3/contacts/lists", {"name": name, "folderId": self._folder()}, what=what)
+        return ContactList(id=str(made.id), name=name, count=0)
+
+    def fields(self) -> Sequence[AccountField]:
+        return _fields(self._names, self._attributes())
+
     def members(self, list_id: str, token: str | None) -> Members:
         """The list, as a file; whoever is blocklisted is in it. See `_people`.
 
@@ -430,6 +483,28 @@ class Brevo:
         what = "the question for the list"
         answer = self._api.get(f"/v3/contacts/lists/{_checked_list_id(list_id)}", what=what)
         return self._api.read(answer, _List, what=what)
+
+    def _attributes(self) -> Sequence[_Attribute]:
+        what = "the question for the attributes"
+        answer = self._api.get("/v3/contacts/attributes", what=what)
+        return self._api.read(answer, _Attributes, what=what).attributes
+
+    def _folder(self) -> int:
+        """The folder that new lists go to: the oldest one. https://developers.brevo.com/reference/get-folders"""
+        what = "the question for the folders"
+        params = {"limit": "1", "offset": "0", "sort": "asc"}
+        answer = self._api.get("/v3/contacts/folders", what=what, params=params)
+        folders = self._api.read(answer, _Folders, what=what).folders
+        return folders[0].id if folders else self._make("/v3/contacts/folders", {"name": FOLDER}, what="a folder").id
+
+    def _make(self, path: str, wanted: Mapping[str, object], *, what: str) -> _Made:
+        """Make a list or a folder. Raises RefusedError with Brevo's words for a 400."""
+        body = json.dumps(wanted).encode()
+        answer = self._api.send("POST", path, body, what=what, accept={400}, families=QUESTION_FAMILIES)
+        if answer.status == 400:
+            reason = wording.without_values(_message(answer)) or NEW_LIST_REFUSED
+            raise RefusedError(f"Brevo answered 400 to {what}: {reason.rstrip('.')}.")
+        return self._api.read(answer, _Made, what=what)
 
     def _people(self, file: _File, token: str | None) -> Members:
         """People of a file that Brevo writes on demand and that changes nothing there, part by part.
@@ -515,8 +590,7 @@ def _resolve(
 
     Brevo drops attributes that do not exist without a word, so each is looked for here.
     """
-    usable = {item.name.upper(): item for item in attributes if item.category in USABLE_CATEGORIES}
-    usable.pop("EMAIL", None)
+    usable = _usable(attributes)
     others = {item.name.upper(): item for item in attributes if item.category not in USABLE_CATEGORIES}
     wanted = [(names[field], field.value, source, field) for field, source in mapping.standard().items()]
     custom = [(name.strip().upper(), custom_name(name), source, None) for name, source in mapping.custom.items()]
@@ -546,13 +620,34 @@ def _resolve(
     return ContactShape(email=email, fields=tuple(fields.values()), formats=mapping.formats)
 
 
+def _usable(attributes: Sequence[_Attribute]) -> dict[str, _Attribute]:
+    """Those that profile data may go to, by name. EMAIL is none of them: changing it would resubscribe people."""
+    usable = {item.name.upper(): item for item in attributes if item.category in USABLE_CATEGORIES}
+    usable.pop("EMAIL", None)
+    return usable
+
+
+def _fields(names: Mapping[StandardField, str], attributes: Sequence[_Attribute]) -> Sequence[AccountField]:
+    """What a mapping may fill. How long a text may be is not documented."""
+    usable = {name: item for name, item in _usable(attributes).items() if item.type in FIELD_TYPES}
+    standard = {name: field for field, name in names.items() if name in usable}
+    return [
+        AccountField(name=name, type=_field_type(usable[name]), standard=standard.get(name))
+        for name in [*standard, *(name for name in usable if name not in standard)]
+    ]
+
+
+def _field_type(attribute: _Attribute) -> FieldType:
+    return FieldType.PHONE if attribute.name.upper() in PHONE_ATTRIBUTES else FIELD_TYPES[attribute.type]
+
+
 def _target(attribute: _Attribute, own_name: str, source: Source) -> TargetField:
     name = attribute.name.upper()
     return TargetField(
         name=own_name,
         source=source,
         path=("attributes", name),
-        type=FieldType.PHONE if name in PHONE_ATTRIBUTES else FIELD_TYPES[attribute.type],
+        type=_field_type(attribute),
         date_format=DATE_FORMAT,
     )
 

@@ -66,14 +66,14 @@ QUESTION_FAMILIES: Mapping[int, type[ExporterError]] = {
 
 #: What follows, where the provider file has nothing better to say about a status; then by family.
 REMEDIES: Mapping[int, str] = {
-    408: "it took too long; it is tried again",
+    408: "it took too long; a later try may succeed",
     413: "the request is too large; it is sent in smaller parts",
-    425: "it is still busy with an earlier request; it is tried again",
+    425: "it is still busy with an earlier request; a later try may succeed",
 }
 FAMILY_REMEDIES: Mapping[type[ExporterError], str] = {
     RefusedError: "it does not take the contacts as they are",
     ThrottledError: "too many requests; everything on this account waits",
-    TransientError: "the fault is on their side; it is tried again",
+    TransientError: "the fault is on their side; a later try may succeed",
 }
 UNEXPECTED_REMEDY = "this version does not know that answer; look at the provider's status page and at newer versions"
 
@@ -225,7 +225,7 @@ class Api:
         try:
             answer, headers = self._exchange(method, path, params, body)
         except requests.RequestException as error:
-            failure = TransientError(f"{self._title} could not be reached for {what}: it is tried again.")
+            failure = TransientError(f"{self._title} could not be reached for {what}: a later try may succeed.")
             failure.add_note(type(error).__name__)  # its text holds the url, and that may hold the ids of contacts
             raise failure from None
         window = self._read_window(headers, self._now())
@@ -279,7 +279,7 @@ class Api:
 
     def unreadable(self, what: str) -> TransientError:
         """The error for an answer that does not tell what was done."""
-        return TransientError(f"{self._title} answered {what} with something unreadable: it is tried again.")
+        return TransientError(f"{self._title} answered {what} with something unreadable: a later try may succeed.")
 
     def _failure(
         self,

@@ -57,7 +57,7 @@ def read(url: str, *, first: int, what: str, remedy: str, limit: int = PEOPLE_A_
             f"{what} is larger than {MAX_BYTES / 1_000_000:.0f} MB, which is the most that is read: {remedy}."
         ) from error
     except UnreadableError as error:
-        raise TransientError(f"{what} is missing or cannot be read: it is tried again.") from error
+        raise TransientError(f"{what} is missing or cannot be read: a later try may succeed.") from error
     return Part(people=[person for person in part if person is not None], end=first + len(part), more=more)
 
 

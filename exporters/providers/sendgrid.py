@@ -8,10 +8,10 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, RootModel, SecretStr, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel, SecretStr, model_validator
 
 from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, TransientError
 from exporters.model.connection import Connection
@@ -22,10 +22,13 @@ from exporters.providers import people as people_files
 from exporters.providers import reports, wording
 from exporters.providers.base import (
     Access,
+    AccountField,
     BatchLimits,
+    ContactList,
     Envelope,
     JobReport,
     JobState,
+    Lists,
     Member,
     Members,
     Refusal,
@@ -130,9 +133,30 @@ SUPPRESSIONS_REMEDY = (
 )
 
 
+#: The most. https://www.twilio.com/docs/sendgrid/api-reference/lists/get-all-lists
+LISTS_PER_PAGE = 1000
+#: What a 400 to a new list can mean, where it does not say. An account has 1,000 lists at most, and others report that
+#: a name that is there already is refused: https://www.twilio.com/docs/sendgrid/api-reference/lists/create-list,
+#: https://github.com/podkrepi-bg/api/pull/634
+NEW_LIST_REFUSED = "it has a list of that name, or 1,000 lists, which is the most"
+
+
 class _List(AnswerModel):
     name: str
     contact_count: int | None = None
+
+
+class _ListRow(_List):
+    id: str
+
+
+class _Page(AnswerModel):
+    next: str | None = None
+
+
+class _ListPage(AnswerModel):
+    result: list[_ListRow]
+    metadata: _Page = Field(default=_Page(), alias="_metadata")
 
 
 class _FieldDefinition(AnswerModel):
@@ -254,6 +278,8 @@ class SendGrid:
     #: https://learn.microsoft.com/dynamics365/customer-insights/data/export-sendgrid
     stated_limit: ClassVar[int] = 100_000
     pace_per_minute: ClassVar[float] = 100_000 / 180
+    max_list_name: ClassVar[int] = 100  # https://www.twilio.com/docs/sendgrid/api-reference/lists/create-list
+    standard_names: ClassVar[Mapping[StandardField, str]] = {field: key for field, (key, _) in STANDARD_FIELDS.items()}
 
     def __init__(
         self,
@@ -355,6 +381,46 @@ class SendGrid:
         what = "the question for the account"
         answer = self._api.get("/v3/user/username", what=what, accept={403})
         return None if answer.status == 403 else str(self._api.read(answer, _User, what=what).user_id)
+
+    def lists(self, token: str | None) -> Lists:
+        """A page of lists, in the order of SendGrid; the token is the one of its own pages.
+
+        https://www.twilio.com/docs/sendgrid/api-reference/lists/get-all-lists
+        """
+        what = "the question for the lists"
+        params = {"page_size": str(LISTS_PER_PAGE)} | ({} if token is None else {"page_token": token})
+        page = self._api.read(self._api.get("/v3/marketing/lists", what=what, params=params), _ListPage, what=what)
+        following = parse_qs(urlsplit(page.metadata.next or "").query).get("page_token")
+        if page.metadata.next and not following:
+            raise self._api.unreadable(what)
+        rows = [ContactList(id=row.id.lower(), name=row.name, count=row.contact_count) for row in page.result]
+        return Lists(rows=rows, token=following[0] if following else None)
+
+    def create_list(self, name: str) -> ContactList:
+        """https://www.twilio.com/docs/sendgrid/api-reference/lists/create-list"""
+        what = "the new list"
+        body = json.dumps({"name": name}).encode()
+        answer = self._api.send(
+            "POST", "/v3/marketing/lists", body, what=what, accept={400}, families=QUESTION_FAMILIES
+        )
+        if answer.status == 400:
+            said = next((error.message for error in _errors(answer) if error.message), None)
+            reason = NEW_LIST_REFUSED if said is None else wording.without_values(said)
+            raise RefusedError(f"SendGrid answered 400 to the new list: {reason.rstrip('.')}.")
+        made = self._api.read(answer, _ListRow, what=what)  # 201 by contract, 200 in recorded traffic
+        return ContactList(id=made.id.lower(), name=made.name, count=0)
+
+    def fields(self) -> Sequence[AccountField]:
+        standard = [
+            AccountField(name=key, type=FieldType.TEXT, standard=field, max_chars=max_chars)
+            for field, (key, max_chars) in STANDARD_FIELDS.items()
+        ]
+        custom = [
+            AccountField(name=field.name, type=kind, standard=None, max_chars=_max_chars(kind))
+            for field in self._definitions().custom_fields or []
+            if (kind := FIELD_TYPES.get(field.field_type)) is not None
+        ]
+        return [*standard, *custom]
 
     def members(self, list_id: str, token: str | None) -> Members:
         """The list, as the files of an export. The first call starts it, each later one asks for it once.
@@ -519,6 +585,10 @@ class SendGrid:
         (found, refused), (more_found, more_refused) = self._look_up(emails[:half]), self._look_up(emails[half:])
         return found | more_found, refused | more_refused
 
+    def _definitions(self) -> _FieldDefinitions:
+        what = "the question for the custom fields"
+        return self._api.read(self._api.get("/v3/marketing/field_definitions", what=what), _FieldDefinitions, what=what)
+
     def _shape(self, mapping: FieldMapping) -> ContactShape:
         """The mapping as keys of the body. Raises ConfigError that names every field at fault."""
         faults: list[str] = []
@@ -532,9 +602,7 @@ class SendGrid:
             else:
                 faults.append(f"it takes no {field.value} on contacts: map the column to a custom field instead")
         if mapping.custom:
-            what = "the question for the custom fields"
-            answer = self._api.get("/v3/marketing/field_definitions", what=what)
-            custom, more_faults = _custom_fields(mapping, self._api.read(answer, _FieldDefinitions, what=what))
+            custom, more_faults = _custom_fields(mapping, self._definitions())
             fields += custom
             faults += more_faults
         if faults:
@@ -574,9 +642,14 @@ def _custom_field(field: _FieldDefinition, name: str, source: Source) -> TargetF
         source=source,
         path=("custom_fields", field.id),
         type=kind,
-        max_chars=MAX_CUSTOM_TEXT_CHARS if kind is FieldType.TEXT else None,
+        max_chars=_max_chars(kind),
         date_format=DATE_FORMAT,
     )
+
+
+def _max_chars(kind: FieldType) -> int | None:
+    """Longest value of a custom field of this type."""
+    return MAX_CUSTOM_TEXT_CHARS if kind is FieldType.TEXT else None
 
 
 def _checked_list_id(list_id: str) -> str:

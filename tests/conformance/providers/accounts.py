@@ -40,6 +40,9 @@ class Account(Protocol):
     members_route: str
     removal_route: str
     account_route: str
+    lists_route: str
+    new_list_route: str
+    fields_route: str
 
     @property
     def sandbox(self) -> Sandbox[Any]: ...
@@ -94,6 +97,9 @@ class SendGridAccount:
     suppressions_route = "GET /v3/suppression/unsubscribes"
     members_route = "POST /v3/marketing/contacts/exports"
     account_route = "GET /v3/user/username"
+    lists_route = "GET /v3/marketing/lists"
+    new_list_route = "POST /v3/marketing/lists"
+    fields_route = "GET /v3/marketing/field_definitions"
     removal_route = "DELETE /v3/marketing/lists/{list_id}/contacts"
 
     def __init__(self, sandbox: SendGridSandbox) -> None:
@@ -140,6 +146,9 @@ class BrevoAccount:
     suppressions_route = "POST /v3/contacts/export"
     members_route = "POST /v3/contacts/export"
     account_route = "GET /v3/account"
+    lists_route = "GET /v3/contacts/lists"
+    new_list_route = "POST /v3/contacts/lists"
+    fields_route = "GET /v3/contacts/attributes"
     removal_route = "POST /v3/contacts/lists/{list_id}/contacts/remove"
 
     def __init__(self, sandbox: BrevoSandbox) -> None:

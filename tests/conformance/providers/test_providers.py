@@ -10,9 +10,19 @@ import pytest
 
 from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError, ThrottledError, TransientError
 from exporters.model.export import Mapping
-from exporters.model.fields import ContactShape
+from exporters.model.fields import EMAIL_FIELD, ContactShape, FieldType, StandardField
 from exporters.providers import registry
-from exporters.providers.base import JobReport, JobState, Member, Members, Provider, Removal, Suppression, Suppressions
+from exporters.providers.base import (
+    ContactList,
+    JobReport,
+    JobState,
+    Member,
+    Members,
+    Provider,
+    Removal,
+    Suppression,
+    Suppressions,
+)
 from infra.local.sandbox.faults import ReportFile, TroubleKind
 from infra.local.sandbox.sandbox import Sandbox
 from tests.conformance.providers.accounts import (
@@ -132,6 +142,16 @@ def all_members(account: Account) -> list[Member]:
         time.sleep(min(part.wait_s, 0.05))  # the sandbox adds no delay of its own
 
 
+def all_lists(account: Account) -> list[ContactList]:
+    """All lists of the account, each part asked for by a provider that knows nothing but the token."""
+    part = provider_of(account).lists(None)
+    rows = list(part.rows)
+    while part.token is not None:
+        part = provider_of(account).lists(part.token)
+        rows += part.rows
+    return rows
+
+
 def people(emails: Sequence[str]) -> list[Member]:
     """People of whom only the addresses are known."""
     return [Member(email=email) for email in emails]
@@ -190,6 +210,89 @@ class TestAccess:
             provider.submit(account.list_id, bare(1))
         with pytest.raises(AccessError):
             provider.poll("1")
+
+
+class TestLists:
+    def test_the_lists_are_told_with_id_name_and_size(self, account: Account, provider: Provider) -> None:
+        delivered(provider, account, bare(2))
+        assert all_lists(account) == [ContactList(id=account.list_id, name=LIST_NAME, count=2)]
+
+    def test_a_list_that_was_made_is_told_and_takes_people(self, account: Account, provider: Provider) -> None:
+        made = provider.create_list("Ana & Žarko, €")
+        assert (made.name, made.count) == ("Ana & Žarko, €", 0)
+        assert {one.id: one.name for one in all_lists(account)} == {account.list_id: LIST_NAME, made.id: made.name}
+        assert provider.canonical_list_id(made.id) == made.id
+        assert provider.check_access(made.id, MAPPING).list_name == made.name
+        report = ended(provider, provider.submit(made.id, bare(1)))
+        assert (report.state, report.refusals) == (JobState.DONE, ())
+
+    def test_the_longest_name_is_taken(self, account: Account, provider: Provider) -> None:
+        name = "n" * provider.max_list_name
+        assert provider.create_list(name).name == name
+
+    def test_a_name_that_the_provider_does_not_want_is_refused_in_its_words(
+        self, account: Account, provider: Provider
+    ) -> None:
+        with pytest.raises(RefusedError, match=r"answered 400 to the new list: .*name"):
+            provider.create_list("")
+        assert len(all_lists(account)) == 1
+
+    def test_a_lost_answer_leaves_it_unknown_whether_the_list_was_made(
+        self, account: Account, provider: Provider
+    ) -> None:
+        trouble(account, TroubleKind.CUT_AFTER, route=account.new_list_route)
+        with pytest.raises(TransientError):
+            provider.create_list("Second")
+        assert "Second" in {one.name for one in all_lists(account)}
+
+    def test_the_fields_are_told_with_their_types_and_standard_names(
+        self, account: Account, provider: Provider
+    ) -> None:
+        fields = {field.name.casefold(): field for field in provider.fields()}
+        custom = fields[FIELD.casefold()]
+        assert (custom.type, custom.standard) == (FieldType.TEXT, None)
+        first_name = provider.standard_names[StandardField.FIRST_NAME]
+        assert fields[first_name.casefold()].standard is StandardField.FIRST_NAME
+        assert EMAIL_FIELD not in fields
+
+    def test_every_field_that_is_told_can_be_mapped(self, account: Account, provider: Provider) -> None:
+        fields = provider.fields()
+        standard = {field.standard.value: "Column" for field in fields if field.standard is not None}
+        custom = {field.name: "Column" for field in fields if field.standard is None}
+        mapping = Mapping.model_validate({"email": "EMail", "custom": custom, **standard})
+        shape = provider.check_access(account.list_id, mapping).shape
+        told = {(field.type, field.max_chars) for field in fields}
+        assert {(field.type, field.max_chars) for field in shape.fields} == told
+        assert len(shape.fields) == len(fields)
+
+    @pytest.mark.parametrize("kind", [TroubleKind.HTML_ERROR, TroubleKind.TRUNCATED, TroubleKind.CUT_BEFORE])
+    def test_questions_that_bring_nothing_readable_may_pass(
+        self, account: Account, provider: Provider, kind: TroubleKind
+    ) -> None:
+        trouble(account, kind, route=account.lists_route)
+        with pytest.raises(TransientError):
+            provider.lists(None)
+        trouble(account, kind, route=account.fields_route)
+        with pytest.raises(TransientError):
+            provider.fields()
+
+    def test_questions_keep_to_the_limit(self, account: Account, provider: Provider) -> None:
+        trouble(account, TroubleKind.THROTTLE, route=account.lists_route, reset_s=7)
+        with pytest.raises(ThrottledError) as caught:
+            provider.lists(None)
+        assert caught.value.wait_s >= 1
+
+    def test_errors_and_logs_hold_no_key(
+        self, account: Account, provider: Provider, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        texts = []
+        with caplog.at_level(logging.DEBUG):
+            for ask in (lambda: provider.lists(None), lambda: provider.create_list("Second"), provider.fields):
+                faults_of(account).unauthorized = True
+                with pytest.raises(AccessError) as caught:
+                    ask()
+                texts.append(str(caught.value))
+        assert not any(account.key in text for text in [*texts, caplog.text])
 
 
 class TestImport:
@@ -625,3 +728,5 @@ class TestFacts:
         assert provider.listing_pays_from is None or provider.listing_pays_from > provider.removal_limit
         assert provider.stated_limit >= 1
         assert provider.pace_per_minute > 0
+        assert provider.max_list_name >= 1
+        assert StandardField.FIRST_NAME in provider.standard_names

@@ -32,8 +32,8 @@ class Client:
 
 
 class SendGridClient(Client):
-    def new_list(self, name: str = "People") -> str:
-        return self("POST", LISTS, {"name": name}).json()["id"]
+    def new_list(self, name: str | None = None) -> str:
+        return self("POST", LISTS, {"name": name or f"People {time.monotonic_ns()}"}).json()["id"]
 
     def new_field(self, name: str, field_type: str) -> str:
         body = {"name": name, "field_type": field_type}

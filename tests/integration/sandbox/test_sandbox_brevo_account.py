@@ -49,7 +49,14 @@ def test_a_list_needs_name_and_folder(brevo):
     assert brevo("POST", LISTS, {"name": "x", "folderId": 9}).status_code == 400
     folder = brevo("POST", "/v3/contacts/folders", {"name": "Mine"}).json()["id"]
     assert brevo("POST", LISTS, {"name": "x", "folderId": folder}).status_code == 201
-    assert [one["name"] for one in brevo("GET", "/v3/contacts/folders").json()["folders"]][-1] == "Mine"
+    assert "Mine" in {one["name"] for one in brevo("GET", "/v3/contacts/folders").json()["folders"]}
+
+
+def test_folders_come_newest_first_unless_asked_for_otherwise(brevo):
+    brevo("POST", "/v3/contacts/folders", {"name": "Mine"})
+    names = [[one["name"] for one in brevo("GET", f"/v3/contacts/folders{query}").json()["folders"]] for query in
+             ("", "?sort=asc")]  # fmt: skip
+    assert names == [["Mine", "Your First Folder"], ["Your First Folder", "Mine"]]
 
 
 def test_list_ids_are_whole_numbers(brevo):

@@ -82,6 +82,18 @@ def test_a_list_needs_a_name_of_1_to_100_characters(sendgrid, name):
     assert sendgrid("POST", LISTS, {"name": name}).status_code == 400
 
 
+def test_no_two_lists_have_the_same_name(sendgrid):
+    sendgrid.new_list("People")
+    again = sendgrid("POST", LISTS, {"name": "People"})
+    assert (again.status_code, again.json()["errors"][0]["field"]) == (400, "name")
+
+
+def test_an_account_has_a_thousand_lists_at_most(sendgrid):
+    sendgrid.sandbox.faults.rate_limit = 2_000
+    statuses = [sendgrid("POST", LISTS, {"name": f"List {number}"}).status_code for number in range(1_001)]
+    assert statuses == [201] * 1_000 + [400]
+
+
 def test_contacts_survive_their_list_unless_they_are_to_go_too(sendgrid):
     kept, gone = sendgrid.new_list(), sendgrid.new_list()
     sendgrid.done(sendgrid.upsert([{"email": "kept@example.com"}], kept))

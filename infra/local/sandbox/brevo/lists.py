@@ -44,9 +44,10 @@ class ListRoutes:
 
     def _folders(self, request: Request) -> Reply:
         limit, offset = page(request, default=10, largest=MAX_LISTS_A_PAGE)
+        known = sorted(self._audience.folders.items(), reverse=request.query.get("sort", "desc") != "asc")
         folders = [
             {"id": folder_id, "name": name, "uniqueSubscribers": 0, "totalSubscribers": 0, "totalBlacklisted": 0}
-            for folder_id, name in self._audience.folders.items()
+            for folder_id, name in known
         ]
         return Reply.json({"count": len(folders), "folders": folders[offset : offset + limit]})
 

@@ -20,6 +20,7 @@ from infra.local.sandbox.server import Reply, Request
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 MAX_NAME_CHARS = 100
+MAX_LISTS = 1000  # https://www.twilio.com/docs/sendgrid/api-reference/lists/create-list
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +86,12 @@ class Lists:
             found.members.discard(serial)
 
     def _create(self, request: Request) -> Reply:
-        created = ContactList(id=str(uuid.uuid4()), name=_name(request))
+        name = _name(request)
+        if len(self._lists) >= MAX_LISTS:
+            raise refused(400, f"number of lists exceeds the limit of {MAX_LISTS}")
+        if name in (known.name for known in self._lists.values()):
+            raise refused(400, "list name already exists", "name")
+        created = ContactList(id=str(uuid.uuid4()), name=name)
         self._lists[created.id] = created
         return Reply.json(created.json(time.time()), 201)
 

@@ -1,0 +1,123 @@
+"""Lists and fields of a connection's account over HTTP."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exporters.api.answers import Answer, Request, document, problem
+from exporters.api.connections import DEFAULT_LIMIT, MAX_LIMIT, with_problems
+from exporters.api.reading import read_body, read_query
+from exporters.configuration import account, connections
+from exporters.configuration.account import ListExistsError, ListRefusedError, NoSuchPlaceError
+from exporters.model.connection import Connection
+from exporters.model.fields import FieldType, StandardField
+from exporters.model.names import DisplayName, Search
+from exporters.parts import Parts
+from exporters.providers.base import ContactList
+
+
+class ListView(BaseModel):
+    """A contact list at the provider."""
+
+    id: str = Field(description="what an export names it by")
+    name: str
+    count: int | None = Field(description="contacts on it, where the provider tells")
+
+
+class ListPage(BaseModel):
+    """A page of lists. It may be empty though others follow: providers have no search."""
+
+    items: tuple[ListView, ...]
+    next: str | None = Field(description="address of the next page; null on the last one")
+    total: int | None = Field(description="always null: providers do not tell")
+
+
+class ListQuery(BaseModel):
+    """Which lists."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    after: Annotated[str, Field(max_length=2_000)] | None = Field(
+        default=None, description="where the last page ended; taken from the address of the next one"
+    )
+    search: Search = Field(default="", description="in name and id, without regard to case")
+
+
+class NewListBody(BaseModel):
+    """A list that is to be made."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Newsletter"}]})
+
+    name: DisplayName
+
+
+class FieldView(BaseModel):
+    """A field that a mapping may fill."""
+
+    name: str = Field(description="at the provider; custom fields are mapped by it")
+    type: FieldType
+    standard: StandardField | None = Field(description="what the mapping calls it; null for custom fields")
+    max_chars: int | None = Field(description="longest text; null where there is no limit, or none that is known")
+
+
+class Fields(BaseModel):
+    """All fields of an account."""
+
+    items: tuple[FieldView, ...]
+
+
+@with_problems
+def browse(parts: Parts, request: Request) -> Answer:
+    """200 with a page of lists, asked of the provider now; 503 while it wants a pause."""
+    query = read_query(ListQuery, request)
+    if isinstance(query, Answer):
+        return query
+    connection = _connection(parts, request)
+    try:
+        page = account.lists(parts, connection, search=query.search, after=query.after, limit=query.limit)
+    except NoSuchPlaceError as error:
+        return problem(400, "request-query", "The query cannot be used", str(error))
+    following = None if page.after is None else _address(connection, query, page.after)
+    body = ListPage(items=tuple(_view(one) for one in page.rows), next=following, total=None)
+    return document(body, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
+
+
+@with_problems
+def create(parts: Parts, request: Request) -> Answer:
+    """201 with the new list; 409 with the one that has its name."""
+    wanted = read_body(NewListBody, request)
+    if isinstance(wanted, Answer):
+        return wanted
+    connection = _connection(parts, request)
+    try:
+        return document(_view(account.create_list(parts, request.caller, connection, wanted.name)), status=201)
+    except ListExistsError as error:
+        return problem(409, "list-exists", "There is such a list", str(error), id=error.there.id)
+    except ListRefusedError as error:
+        return problem(422, "list-refused", "The provider does not take the list", str(error))
+
+
+@with_problems
+def fields(parts: Parts, request: Request) -> Answer:
+    """200 with all fields that a mapping may fill, asked of the provider now."""
+    found = account.fields(parts, _connection(parts, request))
+    views = (
+        FieldView(name=field.name, type=field.type, standard=field.standard, max_chars=field.max_chars)
+        for field in found
+    )
+    return document(Fields(items=tuple(views)))
+
+
+def _connection(parts: Parts, request: Request) -> Connection:
+    return connections.read(parts, request.route.get("connection", "")).value
+
+
+def _view(one: ContactList) -> ListView:
+    return ListView(id=one.id, name=one.name, count=one.count)
+
+
+def _address(connection: Connection, query: ListQuery, after: str) -> str:
+    values = {**query.model_dump(exclude_defaults=True), "after": after}
+    return f"/api/connections/{connection.id}/lists?{urlencode(values)}"

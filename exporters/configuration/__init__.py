@@ -1,0 +1,1 @@
+"""What people set up: connections, exports, and both as one file."""
