@@ -16,6 +16,8 @@ def why_not(run: Run) -> str | None:
     """Why a run cannot be retried, and what to do instead; None where it can."""
     if not run.status.ended:
         return "The run has not ended: wait for its end, or cancel it first"
+    if run.status is RunStatus.SKIPPED:
+        return "No run was started that could be retried: start the export"
     if run.corrects is not None:
         return "The run sent a corrected rejects file, which is not kept: post the file again"
     if run.reconciles or run.goes_back_to is not None:
@@ -27,13 +29,13 @@ def why_not(run: Run) -> str | None:
     return None
 
 
-def start(parts: Parts, run: Run, *, key: str | None = None) -> Run:
+def start(parts: Parts, run: Run, *, key: str | None = None, by: str = "") -> Run:
     """Start the run; answers the one that was started before, while that is at work or after it has gone well.
 
-    Raises as `start_run`.
+    `by` is the `Caller.label` of whoever wants it. Raises as `start_run`.
     """
     text = f"retry of {run.id}" if key is None else f"retry of {run.id}: {key}"
     # The ledger that a full run has left knows who is missing; without one it is everybody still.
     order = Order(retries=run.id, full=run.full and not run.has_ledger)
-    cause = Cause(trigger=Trigger.DEMAND, text=text, order=order, renewable=key is None)
+    cause = Cause(trigger=Trigger.DEMAND, text=text, order=order, by=by, renewable=key is None)
     return start_run(parts, run.export.id, cause)

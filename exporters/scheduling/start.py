@@ -5,23 +5,26 @@ that state, so a start that died after the write is completed by whoever looks n
 """
 
 import hashlib
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from exporters import log
+from exporters.audit import trail
 from exporters.errors import ConfigError
+from exporters.history import journal
+from exporters.history.ending import record_end
+from exporters.model.caller import BY_SCHEDULE
 from exporters.model.connection import Connection
 from exporters.model.export import Export
 from exporters.model.names import run_id
-from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Trigger
+from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Step, Trigger
 from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
-from exporters.scheduling.due import due_occurrence
 from exporters.scheduling.next_step import move_later
 from exporters.storage import paths
+from exporters.storage.documents import Versioned
 
 Named = TypeVar("Named", Export, Connection)
 
@@ -39,12 +42,15 @@ class NoSuchExportError(ConfigError):
 
 
 class RunActiveError(ConfigError):
-    """The export has a run at work, or one that is held; `run` is its id."""
+    """The export has a run at work, or one that is held; `export` and `run` are ids, `reconciles`: it only asks."""
 
-    def __init__(self, export: str, run: str, *, held: bool = False) -> None:
+    def __init__(self, export: str, run: str, *, held: bool = False, reconciles: bool = False) -> None:
         remedy = "a run that is held for approval; approve or reject it" if held else "a run at work; wait for its end"
         super().__init__(f"The export {export} has {remedy}")
+        self.export = export
         self.run = run
+        self.held = held
+        self.reconciles = reconciles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,10 @@ class Cause:
     trigger: Trigger
     text: str  #: the occurrence, or the Idempotency-Key, or something unique
     occurrence: datetime | None = None
+    #: By segment: when the snapshot was written that a schedule with every refresh has seen.
+    refreshed: Mapping[str, datetime] = field(default_factory=dict)
     order: Order = field(default_factory=Order)
+    by: str = ""  #: `Caller.label` of whoever wants it; equal causes of two callers are one
     #: Starts another run once the one that it started is `FRUITLESS`, or is no longer kept.
     renewable: bool = False
 
@@ -63,30 +72,55 @@ class Cause:
         """What is remembered of it: a key of the caller's may be a secret."""
         return hashlib.sha256(f"{self.trigger}\n{self.text}".encode()).hexdigest()[:32]
 
+    def run_of(self, export_id: str, now: datetime, *, spent: str | None = None) -> str:
+        """Id of the run that it starts now; of an occurrence's, whenever that is."""
+        return run_id(export_id, self.occurrence or now, _id_text(self, spent))
+
+
+def scheduled(occurrence: datetime) -> Cause:
+    """The cause of the run of an occurrence."""
+    text = occurrence.isoformat()
+    return Cause(trigger=Trigger.SCHEDULE, text=text, occurrence=occurrence, by=BY_SCHEDULE.label)
+
+
+def refreshed(seen: Mapping[str, datetime]) -> Cause:
+    """The cause of the run for snapshots that were written then, by segment."""
+    text = "\n".join(f"{segment} {written.isoformat()}" for segment, written in sorted(seen.items()))
+    return Cause(trigger=Trigger.REFRESH, text=text, refreshed=seen, by=BY_SCHEDULE.label)
+
 
 def read_export(parts: Parts, export_id: str) -> tuple[Export, Connection]:
     """An export and its connection.
 
     Raises NoSuchExportError, or ConfigError when a document or its provider is missing or unreadable.
     """
-    export = _read_named(parts, Export, paths.export(export_id), export_id)
+    export = read_named(parts, Export, paths.export(export_id), export_id)
     if export is None:
         raise NoSuchExportError(f"There is no export {export_id}")
-    connection = _read_named(parts, Connection, paths.connection(export.connection), export.connection)
+    if export.connection is None:
+        raise ConfigError(f"The export {export_id} is detached: attach a connection to it")
+    connection = read_named(parts, Connection, paths.connection(export.connection), export.connection)
     if connection is None:
         raise ConfigError(f"The export {export_id} uses the connection {export.connection}, which does not exist")
     parts.facts(connection)
     return export, connection
 
 
-def _read_named(parts: Parts, kind: type[Named], path: str, name: str) -> Named | None:
-    """A document whose id is the name of its file: with another one, two files would share one state or one lane."""
+def read_named(parts: Parts, kind: type[Named], path: str, name: str) -> Named | None:
+    """As `find_named`, without its ETag."""
+    found = find_named(parts, kind, path, name)
+    return None if found is None else found.value
+
+
+def find_named(parts: Parts, kind: type[Named], path: str, name: str) -> Versioned[Named] | None:
+    """A document whose id is the name of its file: with another one, two files would share one state or one lane.
+
+    None where there is none. Raises ConfigError where it cannot be used.
+    """
     found = parts.documents.read(kind, path)
-    if found is None:
-        return None
-    if found.value.id != name:
+    if found is not None and found.value.id != name:
         raise ConfigError(f"{path} says that its id is {found.value.id}: make id and file name the same")
-    return found.value
+    return found
 
 
 def start_run(parts: Parts, export_id: str, cause: Cause, *, before_claim: Callable[[str], None] | None = None) -> Run:
@@ -100,11 +134,28 @@ def start_run(parts: Parts, export_id: str, cause: Cause, *, before_claim: Calla
     state = _claim(parts, export_id, cause, before_claim)
     run_of_cause = state.keys[cause.digest]
     if state.active is not None and state.active.run == run_of_cause:
-        return ensure_started(parts, state.active, export, connection)
+        return _claimed(parts, state.active, export, connection)
     found = parts.documents.read(Run, paths.run(export_id, run_of_cause))
     if found is None:
         raise ConfigError(f"The run {run_of_cause} of {export_id} is no longer kept; use a new Idempotency-Key")
     return found.value
+
+
+def _claimed(parts: Parts, active: Active, export: Export, connection: Connection) -> Run:
+    """Complete a start whose run has the export's place, with the export as it is since then.
+
+    Whoever removes or detaches an export looks at its place afterwards, so one of the two sees the other. A run of an
+    export that is gone, or detached, ends before it begins.
+    """
+    if parts.documents.read(Run, paths.run(export.id, active.run)) is None:
+        try:
+            export, connection = read_export(parts, export.id)
+        except ConfigError as error:
+            run = fail(parts, active, export, connection, f"The export was changed while the run was started. {error}")
+            if isinstance(error, NoSuchExportError):
+                drop_state(parts, export.id)
+            return run
+    return ensure_started(parts, active, export, connection)
 
 
 def has_started(parts: Parts, export_id: str, cause: Cause) -> bool:
@@ -121,25 +172,73 @@ def has_claimed(parts: Parts, export_id: str, cause: Cause, run: str) -> bool:
 
 
 def ensure_started(parts: Parts, active: Active, export: Export, connection: Connection) -> Run:
-    """See that the active run has its document and, while it is queued, a message. Harmless when repeated."""
-    path = paths.run(export.id, active.run)
-    run = Run(
+    """See that the active run has its document and, while it is queued, a message. Harmless when repeated.
+
+    It is entered into the journal and the audit trail first, so that there is no run that they lack. Where the
+    document says that the occurrence was skipped, that was decided before, and the place is free again.
+    """
+    path, run = paths.run(export.id, active.run), _queued(active, export, connection)
+    found = parts.documents.read(Run, path)
+    if found is None:
+        _enter(parts, run)
+        if parts.documents.create(path, run):
+            log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
+        found = parts.documents.read(Run, path)
+    run = run if found is None else found.value
+    if run.status is RunStatus.QUEUED:
+        move_later(parts, run)
+    elif run.status is RunStatus.SKIPPED:
+        release(parts, run)
+    return run
+
+
+def fail(parts: Parts, active: Active, export: Export, connection: Connection, reason: str) -> Run:
+    """End an active run that has no document yet; answers the document that stands. Harmless when repeated.
+
+    Somebody slow may write the run's first document at the same time: what is there first stands. So it is entered as
+    one at work, and only the end of what stands is told.
+    """
+    path, run, now = paths.run(export.id, active.run), _queued(active, export, connection), parts.now()
+    found = parts.documents.read(Run, path)
+    if found is None:
+        _enter(parts, run)
+        event = Event(at=now, text=f"failed: {reason}")
+        changes = {"status": RunStatus.FAILED, "step": Step.ENDED, "reason": reason, "timeline": (event,)}
+        run = run.model_copy(update={**changes, "updated": now, "finished": now})
+        parts.documents.create(path, run)
+        found = parts.documents.read(Run, path)
+    release_if_ended(parts, export.id)
+    return run if found is None else found.value
+
+
+def drop_state(parts: Parts, export_id: str) -> None:
+    """Delete the state of an export that is gone, as its removal would have done; whatever starts next begins anew."""
+    if parts.state.get(paths.export(export_id)) is None:
+        parts.state.delete(paths.export_state(export_id))
+
+
+def _queued(active: Active, export: Export, connection: Connection) -> Run:
+    """The first document of an active run."""
+    return Run(
         id=active.run,
         export=export,
         connection=connection,
         trigger=active.trigger,
+        started_by=active.by,
+        occurrence=active.occurrence,
         created=active.since,
         updated=active.since,
         **order_of(active),
         timeline=(Event(at=active.since, text=_started(active)),),
     )
-    if parts.documents.create(path, run):
-        log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
-    found = parts.documents.read(Run, path)
-    run = run if found is None else found.value
-    if run.status is RunStatus.QUEUED:
-        move_later(parts, run)
-    return run
+
+
+def _enter(parts: Parts, run: Run) -> None:
+    """The journal, and the trail where a schedule wants the run: what callers want they have put there themselves."""
+    journal.note(parts, run)
+    if run.trigger is not Trigger.DEMAND:
+        subject = f"/runs/{run.export.id}/{run.id}"
+        trail.note(parts, BY_SCHEDULE, trail.Action.RUN_STARTED, subject, id=f"{run.id}-started", at=run.created)
 
 
 def order_of(order: Order) -> dict[str, Any]:
@@ -161,48 +260,6 @@ def _started(active: Active) -> str:
     return f"started ({active.trigger})"
 
 
-def start_due(parts: Parts) -> None:
-    """Start every export whose schedule has come. Repeating it starts nothing twice: an occurrence is claimed once."""
-    for blob in parts.state.list(paths.EXPORTS):
-        export_id = blob.name.removeprefix(paths.EXPORTS).removesuffix(".json")
-        try:
-            occurrence = _due(parts, export_id, configured=blob.modified)
-        except ConfigError as error:
-            log.step("schedule", "unreadable", level=logging.ERROR, export=export_id, reason=str(error))
-            continue
-        if occurrence is not None:
-            _start_scheduled(parts, export_id, occurrence)
-
-
-def _due(parts: Parts, export_id: str, *, configured: datetime) -> datetime | None:
-    """The occurrence that an export has to be started for now."""
-    export = _read_named(parts, Export, paths.export(export_id), export_id)
-    if export is None or export.schedule is None:
-        return None
-    state = parts.documents.read(ExportState, paths.export_state(export_id))
-    handled = None if state is None else state.value.occurrence
-    # An occurrence before the export was written is none of its own.
-    after = configured if handled is None else max(handled, configured)
-    return due_occurrence(export.schedule, after=after, now=parts.now())
-
-
-def _start_scheduled(parts: Parts, export_id: str, occurrence: datetime) -> None:
-    cause = Cause(trigger=Trigger.SCHEDULE, text=occurrence.isoformat(), occurrence=occurrence)
-    try:
-        start_run(parts, export_id, cause)
-    except RunActiveError as error:  # the claim has noted it
-        log.step("schedule", "still at work", level=logging.WARNING, export=export_id, run_id=error.run)
-    except ConfigError as error:
-        reason = str(error)
-        log.step("schedule", "not started", level=logging.ERROR, export=export_id, reason=reason)
-        parts.documents.change(
-            ExportState,
-            paths.export_state(export_id),
-            lambda state: _skipped(state, occurrence, reason),
-            default=ExportState(export=export_id),
-        )
-
-
 def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[str], None] | None) -> ExportState:
     """Make the cause's run the active one, if it has none yet and the place is free."""
     path = paths.export_state(export_id)
@@ -210,33 +267,35 @@ def _claim(parts: Parts, export_id: str, cause: Cause, before_claim: Callable[[s
     spent = _spent(parts, export_id, cause)
     now = parts.now()
     fresh = Active(
-        run=run_id(export_id, cause.occurrence or now, _id_text(cause, spent)),
+        run=cause.run_of(export_id, now, spent=spent),
         trigger=cause.trigger,
+        occurrence=cause.occurrence,
         since=now,
+        by=cause.by,
         **order_of(cause.order),
     )
 
     def claim(state: ExportState) -> ExportState:
         if state.keys.get(cause.digest) not in {None, spent}:
             return state
-        if state.active is not None and state.active.reconciles:
-            return state  # an occurrence stays due until the list is read: that needs no turn in the schedule
         if state.active is not None:
-            is_held = state.active.run == held
-            reason = f"the run {state.active.run} was {'held for approval' if is_held else 'still at work'}"
-            return state if cause.occurrence is None else _skipped(state, cause.occurrence, reason)
+            return state
         others = [(digest, run) for digest, run in state.keys.items() if digest != cause.digest]
         keys = dict([*others, (cause.digest, fresh.run)][-KEYS_KEPT:])
-        started = state.model_copy(update={"active": fresh, "keys": keys})
+        started = state.model_copy(
+            update={"active": fresh, "keys": keys, "refreshed": {**state.refreshed, **cause.refreshed}}
+        )
         if cause.occurrence is None:
             return started
-        return started.model_copy(update={"occurrence": cause.occurrence, "occurrence_skipped": ""})
+        newest = max(cause.occurrence, state.occurrence or cause.occurrence)
+        return started.model_copy(update={"occurrence": newest, "occurrence_skipped": ""})
 
     if before_claim is not None:
         before_claim(fresh.run)
     state = parts.documents.change(ExportState, path, claim, default=ExportState(export=export_id))
     if state.keys.get(cause.digest) in {None, spent} and state.active is not None:
-        raise RunActiveError(export_id, state.active.run, held=state.active.run == held)
+        active = state.active
+        raise RunActiveError(export_id, active.run, held=active.run == held, reconciles=active.reconciles)
     return state
 
 
@@ -259,10 +318,6 @@ def _id_text(cause: Cause, spent: str | None) -> str:
     return "\n".join(part for part in (cause.text, spent, file) if part is not None)
 
 
-def _skipped(state: ExportState, occurrence: datetime, reason: str) -> ExportState:
-    return state.model_copy(update={"occurrence": occurrence, "occurrence_skipped": reason})
-
-
 def release_if_ended(parts: Parts, export_id: str) -> str | None:
     """Free the export's place when its run ended but died before it said so; answers the id of a run that is held."""
     state = parts.documents.read(ExportState, paths.export_state(export_id))
@@ -271,6 +326,7 @@ def release_if_ended(parts: Parts, export_id: str) -> str | None:
     run = parts.documents.read(Run, paths.run(export_id, state.value.active.run))
     if run is not None and run.value.status.ended:
         tell_end(parts, run.value)
+        record_end(parts, run.value)
         move_later(parts, run.value)  # what it staged may be there still
         release(parts, run.value)  # last: the watch looks no more at a run that is not at work
     return run.value.id if run is not None and run.value.status is RunStatus.HELD else None
@@ -296,29 +352,39 @@ def release(parts: Parts, run: Run) -> None:
                 read.segment: LastRead(profiles=read.profiles, written=read.written, refreshed=read.refreshed)
                 for read in run.plan.segments
             }
-    status = run.status if run.reads_segments else None  # another one says nothing of how the export does
-    _free(parts, run.export.id, run.id, changes, status)
+    # Another one says nothing of how the export does.
+    status = run.status if run.reads_segments and run.status is not RunStatus.SKIPPED else None
+    _free(parts, run.export.id, run.id, changes, status=status, finished=run.finished)
 
 
 def release_unreadable(parts: Parts, export_id: str, run_id: str) -> None:
     """Free the export's place when its run's document cannot be read. Harmless when repeated."""
-    _free(parts, export_id, run_id, _DOUBTFUL, RunStatus.FAILED)
+    _free(parts, export_id, run_id, _DOUBTFUL, status=RunStatus.FAILED, finished=parts.now())
 
 
-def _free(parts: Parts, export_id: str, run_id: str, changes: dict[str, object], status: RunStatus | None) -> None:
+def _free(
+    parts: Parts,
+    export_id: str,
+    run_id: str,
+    changes: dict[str, object],
+    *,
+    status: RunStatus | None,
+    finished: datetime | None,
+) -> None:
     def change(state: ExportState) -> ExportState:
         if state.active is None or state.active.run != run_id:
             return state
-        return state.model_copy(update={"active": None, **changes, **_standing(state, run_id, status)})
+        standing = {} if status is None else _standing(state, run_id, status) | {"last_finished": finished}
+        return state.model_copy(update={"active": None, **changes, **standing})
 
-    parts.documents.change(ExportState, paths.export_state(export_id), change, default=ExportState(export=export_id))
+    path = paths.export_state(export_id)
+    if parts.state.get(path) is not None:  # gone with its export, it is not to come back
+        parts.documents.change(ExportState, path, change, default=ExportState(export=export_id))
 
 
-def _standing(state: ExportState, run_id: str, status: RunStatus | None) -> dict[str, object]:
+def _standing(state: ExportState, run_id: str, status: RunStatus) -> dict[str, object]:
     """How the export does after a run has ended. One that was canceled leaves it failing, if it was."""
-    if status is None:
-        return {}
     first = None if status.well else state.failing_since
     if status is RunStatus.FAILED:
         first = first or run_id
-    return {"last_status": status, "failing_since": first}
+    return {"last_run": run_id, "last_status": status, "failing_since": first}

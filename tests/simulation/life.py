@@ -5,7 +5,7 @@ goes wrong any more, after which everything has to be as it should have been all
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,8 @@ from typing import Any
 
 from exporters.api.answers import Answer, Request
 from exporters.exporter import Exporter
+from exporters.model.export import Export as Stored
+from exporters.model.schedule import EveryRefresh, Off
 from exporters.parts import Parts
 from exporters.storage import paths
 from tests.simulation.faults import Chances, calm, stormy
@@ -28,8 +30,9 @@ NOBODY = (("", "No address"), ("not an address", "Ann"), ("two@@example.com", "B
 UNREACHABLE = frozenset(address for address, _ in NOBODY)
 EXCLUDED = "nobody@example.com"
 LOOSE = {"min_share_of_last": 0, "max_share_removed": 1}
-#: Answers to what people ask for: taken, done, or not now.
-EXPECTED = frozenset({200, 202, 404, 409, 503})
+#: Answers to what people ask for: taken, done, not now, somebody was faster, or not while it is detached.
+EXPECTED = frozenset({200, 202, 404, 409, 412, 503})
+DETACHED = 422
 
 
 @dataclass(kw_only=True)
@@ -37,7 +40,7 @@ class Export:
     """One export, and what stands in its segment."""
 
     id: str
-    document: dict[str, Any]
+    document: dict[str, Any]  #: what the test has set; others of its settings are changed over HTTP
     rows: list[tuple[str, str]] = field(default_factory=list)  #: address and first name, as written
 
     @property
@@ -117,7 +120,11 @@ class Life:
             self._change_segment(export, first=number == 0)
             self._change_settings(export)
             world.time += timedelta(seconds=chance.choice([0, 0, 1, 90]))
-            self._start_somehow(export)
+            if chance.random() < 0.3:
+                self._set_schedule(export, chance.choice(SCHEDULES)(world.time))
+            else:
+                self._start_somehow(export)
+            self._plan_schedule(export)
         if not self.is_calm:
             world.chances.faults_left = self.faults
             self._plan_trouble()
@@ -126,11 +133,6 @@ class Life:
     def _start_somehow(self, export: Export) -> None:
         chance, now = self.chance, self.world.time
         at = now + timedelta(seconds=chance.choice([0, 70, 70, 300, 1200]))
-        if chance.random() < 0.3:
-            at = (at + timedelta(minutes=1)).replace(second=0, microsecond=0)
-            self._write_export(export, schedule={"cron": f"{at.minute} {at.hour} {at.day} {at.month} *"})
-            self.world.at(at + timedelta(seconds=chance.randint(0, 90)), "timer", self.world.tick)
-            return
         if chance.random() < 0.3 and self._runs(export):
             self._start_on_a_run(export, at)
             return
@@ -142,6 +144,23 @@ class Life:
             other = partial(self._start, export, key=self._key(), full=False)
             self._at(at + timedelta(seconds=chance.choice([5, 100, 1000])), f"start {export.id} by another key", other)
 
+    def _plan_schedule(self, export: Export) -> None:
+        """Somebody changes the schedule or the connection of an export, and the timer looks now and then."""
+        chance, now = self.chance, self.world.time
+        if chance.random() < 0.15:
+            soon = now + timedelta(seconds=chance.choice([0, 100, 1500]))
+            other = chance.choice(SCHEDULES)(now)
+            self._at(soon, f"{export.id} gets a schedule", partial(self._set_schedule, export, other))
+        if chance.random() < 0.05:
+            soon = now + timedelta(seconds=chance.choice([0, 100, 1500]))
+            self._at(soon, f"detach {export.id}", partial(self._connect, export, "detach"))
+            later = soon + timedelta(seconds=chance.choice([10, 700, 4000]))
+            self._at(later, f"attach {export.id}", partial(self._connect, export, "attach"))
+        if self._schedule_of(export) != "off":
+            for _ in range(chance.choice([1, 1, 2, 3])):
+                now += timedelta(seconds=chance.choice([1, 61, 61, 130, 700, 4000]))
+                self.world.at(now, "timer", self.world.tick)
+
     def _start_on_a_run(self, export: Export, at: datetime) -> None:
         """Ask for something that takes up an earlier run."""
         chance, key = self.chance, self._key()
@@ -151,10 +170,10 @@ class Life:
                 at, f"{export.id} goes back", partial(self._go_back, export, chance.choice(self._runs(export)), key)
             )
         elif what == "retry":
-            self._at(at, f"retry {export.id}", partial(self._take_up, Exporter.retry_run, export, key))
+            self._at(at, f"retry {export.id}", partial(self._take_up, "retry", export, key))
         else:
             self._at(at, f"reconcile {export.id}", partial(self._reconcile, export, key))
-            repair = partial(self._take_up, Exporter.start_repair, export, self._key())
+            repair = partial(self._take_up, "repair", export, self._key())
             self._at(at + timedelta(seconds=chance.choice([30, 900])), f"repair {export.id}", repair)
 
     def _plan_trouble(self) -> None:
@@ -209,29 +228,59 @@ class Life:
         def use(exporter: Exporter) -> None:
             answer = handle(exporter)
             self.world.note(f"answer {answer.status}")
-            self.promises.check_answer(what, answer, EXPECTED)
+            detached = any(self._stored(export).get("connection", "none yet") is None for export in self.exports)
+            self.promises.check_answer(what, answer, EXPECTED | {DETACHED} if detached else EXPECTED)
 
         self.world.step(what, use)
 
     def _start(self, export: Export, *, key: str, full: bool) -> None:
         body = json.dumps({"full": full}).encode()
-        request = Request(route={"export": export.id}, headers={"idempotency-key": key}, body=body)
-        self._ask(f"start {export.id}", lambda exporter: exporter.start(request))
+        request = _post(f"/exports/{export.id}/runs", key=key, body=body)
+        self._ask(f"start {export.id}", lambda exporter: exporter.answer(request))
+
+    def _set_schedule(self, export: Export, schedule: Mapping[str, object]) -> None:
+        body = json.dumps({"schedule": schedule}).encode()
+        headers = {"content-type": "application/json", "if-match": "*"}
+        request = Request(method="PUT", path=f"/exports/{export.id}/schedule", headers=headers, body=body)
+        self._ask(f"schedule {export.id} {schedule}", partial(Exporter.answer, request=request))
+        stored = Stored.model_validate(self._stored(export))
+        self.promises.note_schedule(stored)
+        if not isinstance(stored.schedule, Off | EveryRefresh):
+            later = self.world.time + timedelta(hours=self.chance.choice([1, 5]))
+            self._at(later, f"{export.id} has time", partial(self._calm_down, export))
+
+    def _schedule_of(self, export: Export) -> str:
+        return str(self._stored(export)["schedule"]["kind"])
+
+    def _calm_down(self, export: Export) -> None:
+        """No more occurrences: the world would never come to rest while each of them starts a run that is held."""
+        if self._schedule_of(export) not in {"off", "refresh"}:
+            self._set_schedule(export, {"kind": "off"})
+
+    def _connect(self, export: Export, what: str) -> None:
+        body = json.dumps({"connection": "main"}).encode() if what == "attach" else b""
+        headers = {"content-type": "application/json", "if-match": "*"}
+        request = Request(method="POST", path=f"/exports/{export.id}/{what}", headers=headers, body=body)
+        self._ask(f"{what} {export.id}", partial(Exporter.answer, request=request))
+
+    def _stored(self, export: Export) -> dict[str, Any]:
+        """The export as it is stored now."""
+        blob = self.world.state.get(paths.export(export.id))
+        return {} if blob is None else dict(json.loads(blob.data))
 
     def _go_back(self, export: Export, run_id: str, key: str) -> None:
-        headers = {"idempotency-key": key}
-        request = Request(route={"export": export.id}, headers=headers, body=json.dumps({"run": run_id}).encode())
-        self._ask(f"go back to {run_id}", lambda exporter: exporter.start_undo(request))
+        request = _post(f"/exports/{export.id}/undo", key=key, body=json.dumps({"run": run_id}).encode())
+        self._ask(f"go back to {run_id}", lambda exporter: exporter.answer(request))
 
     def _reconcile(self, export: Export, key: str) -> None:
-        request = Request(route={"export": export.id}, headers={"idempotency-key": key})
-        self._ask(f"reconcile {export.id}", lambda exporter: exporter.start_reconciliation(request))
+        request = _post(f"/exports/{export.id}/reconciliations", key=key)
+        self._ask(f"reconcile {export.id}", lambda exporter: exporter.answer(request))
 
-    def _take_up(self, handle: Callable[[Exporter, Request], Answer], export: Export, key: str) -> None:
+    def _take_up(self, how: str, export: Export, key: str) -> None:
         """Have the newest run retried, or what it has found repaired."""
         run_id = self._runs(export)[0]
-        request = Request(route={"export": export.id, "run": run_id}, headers={"idempotency-key": key})
-        self._ask(f"take up {run_id}", lambda exporter: handle(exporter, request))
+        request = _post(f"/runs/{export.id}/{run_id}/{how}", key=key)
+        self._ask(f"take up {run_id}", lambda exporter: exporter.answer(request))
 
     def _runs(self, export: Export) -> list[str]:
         """Ids of the export's runs, newest first."""
@@ -254,13 +303,12 @@ class Life:
     def _cancel(self, export: Export) -> None:
         for export_id, run_id in self.world.runs_at_work():
             if export_id == export.id:
-                request = Request(route={"export": export_id, "run": run_id})
-                self._ask(f"cancel {run_id}", partial(Exporter.cancel_run, request=request))
+                request = _post(f"/runs/{export_id}/{run_id}/cancel")
+                self._ask(f"cancel {run_id}", partial(Exporter.answer, request=request))
 
     def _decide(self, what: str, export_id: str, run_id: str) -> None:
-        request = Request(route={"export": export_id, "run": run_id})
-        handle = Exporter.approve_run if what == "approve" else Exporter.reject_run
-        self._ask(f"{what} {run_id}", lambda exporter: handle(exporter, request))
+        request = _post(f"/runs/{export_id}/{run_id}/{what}")
+        self._ask(f"{what} {run_id}", lambda exporter: exporter.answer(request))
 
     def _look_at_held_runs(self) -> None:
         """Somebody notices that a run is held, and decides sooner or later, twice, both ways or not at all."""
@@ -300,7 +348,7 @@ class Life:
 
     def _change_settings(self, export: Export) -> None:
         chance = self.chance
-        changes: dict[str, Any] = {"schedule": None}
+        changes: dict[str, Any] = {}
         if "mode" not in export.document or chance.random() < 0.2:
             changes["mode"] = chance.choice(["mirror", "mirror", "update"])
             changes["withhold"] = chance.random() < 0.3
@@ -311,10 +359,10 @@ class Life:
         self._write_export(export, **changes)
 
     def _write_export(self, export: Export, **changes: object) -> None:
+        """Somebody writes the document itself."""
         export.document.update(changes)
-        self._write(
-            paths.export(export.id), {key: value for key, value in export.document.items() if value is not None}
-        )
+        stored = self._stored(export) or {"schedule": {"kind": "off"}, "scheduled_since": self.world.time.isoformat()}
+        self._write(paths.export(export.id), stored | export.document)
 
     def _change_segment(self, export: Export, *, first: bool) -> None:
         chance, account = self.chance, self.world.account
@@ -339,6 +387,7 @@ class Life:
             if chance.random() < 0.08 and email not in account.suppressed:
                 account.suppressed[email] = suppressed(email, chance, self.world.time)
         self._write_segment(export)
+        self.promises.note_snapshot(export.id)
 
     def _join(self, export: Export) -> None:
         number = self.chance.randint(0, 24)
@@ -375,7 +424,9 @@ class Life:
         for last in range(2 if again else 1):
             sent = len(world.account.sent)
             for export in self.exports:
-                self._write_export(export, schedule=None, brakes=LOOSE)
+                self._write_export(export, connection="main", brakes=LOOSE)
+                if self._schedule_of(export) != "off":
+                    self._set_schedule(export, {"kind": "off"})
                 self._at(world.time, f"start {export.id}", partial(self._start, export, key=self._key(), full=False))
             world.time += timedelta(minutes=2)
             world.on_idle = self._approve_all
@@ -395,7 +446,7 @@ class Life:
             self._reconcile(export, self._key())
         world.run()
         for export in self.exports:
-            self._take_up(Exporter.start_repair, export, self._key())
+            self._take_up("repair", export, self._key())
         world.run()
         self._settle()
         self.promises.check_rest()
@@ -416,6 +467,21 @@ class Life:
                 self._decide("approve", export_id, run_id)
 
 
+def _at_once(now: datetime, minutes: int) -> dict[str, object]:
+    at = now + timedelta(minutes=minutes)
+    return {"kind": "cron", "cron": f"{at.minute} {at.hour} {at.day} {at.month} *"}
+
+
+SCHEDULES: Sequence[Callable[[datetime], Mapping[str, object]]] = (
+    lambda now: {"kind": "off"},
+    lambda now: {"kind": "refresh"},
+    lambda now: {"kind": "refresh"},
+    lambda now: _at_once(now, 2),
+    lambda now: _at_once(now, 15),
+    lambda now: {"kind": "cron", "cron": "*/20 * * * *"},
+    lambda now: {"kind": "daily", "times": [f"{(now + timedelta(minutes=minutes)):%H:%M}" for minutes in (2, 9, 70)]},
+    lambda now: {"kind": "weekly", "days": ["sunday", "monday"], "times": [f"{(now + timedelta(minutes=3)):%H:%M}"]},
+)
 CONNECTION = {"id": "main", "provider": "simulated", "display_name": "Main", "secret": "main-key"}
 DECISIONS: Sequence[Sequence[str]] = (
     ["approve"],
@@ -435,3 +501,8 @@ def _quoted(name: str) -> str:
 def live(seed: int, *, trace: list[str] | None = None) -> None:
     """Live the life of a seed. Raises BrokenPromiseError, or whatever a step has raised that it may not raise."""
     Life(seed, trace=trace).live()
+
+
+def _post(path: str, *, key: str = "", body: bytes = b"") -> Request:
+    headers = ({"idempotency-key": key} if key else {}) | ({"content-type": "application/json"} if body else {})
+    return Request(method="POST", path=path, headers=headers, body=body)

@@ -24,6 +24,7 @@ from exporters.model.reject import Place, ReasonCount, RejectKind, RejectReason
 from exporters.model.run import PlanCounts, SegmentRead
 from exporters.planning.addresses import judge
 from exporters.planning.batches import room_for_contacts
+from exporters.planning.person import is_about
 from exporters.planning.plan import PlanInputs, Planned, Stage
 from exporters.planning.rejects import MOST_WORDS, StagedLines
 from exporters.planning.suppressed import STRONGEST_FIRST, WITHHELD_HEADER
@@ -227,6 +228,16 @@ class PlainPlanning:
         write(leavers, ({"email": email} for email in gone))
         changed = sum(here[email] is None or here[email] != there[email] for email in here.keys() & there.keys())
         return WayBack(put_back=len(back), leavers=len(gone), changed_since=changed, known=len(here))
+
+    def find_person(self, file: Path, of: Sequence[str], *, limit: int, work: Path) -> Sequence[Mapping[str, Any]]:
+        return [row for row in read(file) if is_about(row, of)][:limit]
+
+    def erase_person(self, file: Path, of: Sequence[str], target: Path, *, work: Path) -> int:
+        rows = read(file)
+        others = [row for row in rows if not is_about(row, of)]
+        if len(others) < len(rows):
+            write(target, others)
+        return len(rows) - len(others)
 
 
 def _lines(segment: LocalSegment) -> Iterator[Line]:

@@ -1,19 +1,23 @@
 """What has to be true of a world at rest, whatever has happened in it."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from exporters.api.answers import Answer
+from exporters.model.export import Export
 from exporters.model.notification import Fate
 from exporters.model.receiver import Occasion
 from exporters.model.reject import RejectKind
-from exporters.model.run import ExportState, Run, RunStatus
+from exporters.model.run import ExportState, Run, RunStatus, Trigger
+from exporters.model.schedule import EveryRefresh, Off, Schedule
+from exporters.scheduling.occurrences import occurrences
 from exporters.storage import paths
 from tests.simulation.faults import BrokenPromiseError
 from tests.simulation.provider import Sent
-from tests.simulation.world import World
+from tests.simulation.world import SETTLE, World
 
 #: No run is at work for longer, whatever happens; one that is held waits a week for a decision first.
 LONGEST_RUN = timedelta(days=2)
@@ -35,16 +39,68 @@ def _any_between(runs: Iterable[Run], before: Sent, sent: Sent) -> bool:
     )
 
 
+@dataclass(kw_only=True)
+class Period:
+    """While an export had a schedule."""
+
+    schedule: Schedule
+    since: datetime  #: exclusive
+    until: datetime | None = None  #: None: it has it still
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a run document says of its start, or of why there was none."""
+
+    id: str
+    trigger: str
+    created: datetime
+    occurrence: datetime | None
+    until: datetime | None  #: it stands for all occurrences until then
+    read: datetime | None  #: when the newest part of what it has read was written
+
+
+def _document(run: Mapping[str, Any]) -> Document:
+    read = [segment["written"] for segment in (run["plan"] or {}).get("segments", ())]
+    return Document(
+        id=run["id"],
+        trigger=run["trigger"],
+        created=datetime.fromisoformat(run["created"]),
+        occurrence=_time(run["occurrence"]),
+        until=_time(run["skipped_until"]),
+        read=_time(max(read, default=None)),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
 class Promises:
     """The promises of one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._periods: dict[str, list[Period]] = {}
+        self._snapshots: dict[str, list[datetime]] = {}
         self._looked_at: set[str] = set()  #: runs whose documents were looked at before
 
     def check_answer(self, what: str, answer: Answer, expected: Collection[int]) -> None:
         """A caller gets a sensible answer."""
         _need(answer.status in expected, f"{what} was answered {answer.status}: {answer.body.decode()}")
+
+    def note_schedule(self, export: Export) -> None:
+        """Somebody has wanted another schedule for an export; what is stored says whether it has come to that."""
+        periods, since = self._periods.setdefault(export.id, []), export.scheduled_since
+        assert since is not None
+        if periods and periods[-1].since != since:
+            periods[-1].until = since
+        if not periods or periods[-1].until is not None:
+            periods.append(Period(schedule=export.schedule, since=since))
+
+    def note_snapshot(self, export: str) -> None:
+        """A snapshot of the export's segment was written."""
+        self._snapshots.setdefault(export, []).append(self._world.time)
 
     def check_rest(self) -> None:
         """Everything that is always true when nothing is at work."""
@@ -58,6 +114,10 @@ class Promises:
         for run in self._new_runs():
             self._check_run(run)
         self._check_notifications()
+        for export in self._periods if self._world.looks else ():
+            documents = self._documents(export)
+            self._check_occurrences(export, documents)
+            self._check_refreshes(export, documents)
         for info in state.list(paths.EXPORT_STATES):
             self._check_ledger(ExportState.model_validate_json(self._blob(info.name)))
 
@@ -118,7 +178,8 @@ class Promises:
             _need(run.drift is not None and run.drift.closes, f"the sums of {name} do not close")
             return
         if run.plan is None or run.result is None:
-            _need(run.status in {RunStatus.FAILED, RunStatus.CANCELED}, f"{name} is {run.status} without a result")
+            ends = {RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED}
+            _need(run.status in ends, f"{name} is {run.status} without a result")
             return
         _need(run.plan.counts.closes, f"the first sum of {name} does not close")
         _need(run.result.closes(run.plan.counts.planned), f"the second sum of {name} does not close")
@@ -127,6 +188,37 @@ class Promises:
         if run.has_ledger:
             self._check_rejects(run, name)
         self._check_opt_outs(run, name)
+
+    def _check_occurrences(self, export: str, documents: Sequence[Document]) -> None:
+        """Each occurrence has started just one run, or has one entry that says why not."""
+        for period in self._periods[export]:
+            if isinstance(period.schedule, Off | EveryRefresh):
+                continue
+            for moment in occurrences(period.schedule, after=period.since):
+                if moment > (period.until or self._world.looks[-1]):
+                    break
+                found = [
+                    each.id
+                    for each in documents
+                    if each.occurrence is not None and each.occurrence <= moment <= (each.until or each.occurrence)
+                ]
+                _need(len(found) == 1, f"the occurrence {moment} of {export} has the runs and entries {found}")
+
+    def _check_refreshes(self, export: str, documents: Sequence[Document]) -> None:
+        """No snapshot has started two runs, and the newest one was exported where a schedule has waited for it."""
+        snapshots, period = self._snapshots[export], self._periods[export][-1]
+        started = [each for each in documents if each.trigger == Trigger.REFRESH]
+        _need(
+            len(started) <= len(snapshots), f"{len(snapshots)} snapshots of {export} have started {len(started)} runs"
+        )
+        written = snapshots[-1]
+        is_waited_for = isinstance(period.schedule, EveryRefresh) and written + SETTLE > period.since
+        if is_waited_for and self._world.looks[-1] >= written + SETTLE:
+            was_read = any(each.read == written for each in documents)
+            _need(
+                was_read or any(each.created >= written for each in started),
+                f"the snapshot of {export} that was written at {written} was left out",
+            )
 
     def _check_rejects(self, run: Run, name: str) -> None:
         assert run.result is not None
@@ -200,6 +292,13 @@ class Promises:
             if info.name.endswith("/run.json") and info.name not in self._looked_at:
                 self._looked_at.add(info.name)
                 yield Run.model_validate_json(self._blob(info.name))
+
+    def _documents(self, export: str) -> list[Document]:
+        return [
+            _document(self._json(info.name))
+            for info in self._world.state.list(f"runs/{export}/")
+            if info.name.endswith("/run.json")
+        ]
 
     def _runs(self) -> list[Run]:
         runs = (info.name for info in self._world.state.list("runs/") if info.name.endswith("/run.json"))

@@ -25,12 +25,15 @@ from exporters.errors import (
     TransientError,
 )
 from exporters.model.export import Mapping as FieldMapping
-from exporters.model.fields import ContactShape, TargetField, email_field
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField, email_field
 from exporters.providers.base import (
     Access,
+    AccountField,
     BatchLimits,
+    ContactList,
     JobReport,
     JobState,
+    Lists,
     Member,
     Members,
     Refusal,
@@ -284,6 +287,30 @@ class Shape(SimulatedProvider):
 
     def account(self) -> str | None:
         return self._ask("ask for the account", lambda: self._held.id)
+
+    def lists(self, token: str | None) -> Lists:
+        return self._ask("ask for the lists", lambda: self._lists(token))
+
+    def _lists(self, token: str | None) -> Lists:
+        first = int(token or 0)
+        last = first + self.LISTS_A_PAGE
+        rows = [ContactList(id=name, name=name, count=len(people)) for name, people in self._held.lists.items()]
+        return Lists(rows=rows[first:last], token=str(last) if last < len(rows) else None)
+
+    def create_list(self, name: str) -> ContactList:
+        return self._ask("create a list", lambda: self._create_list(name))
+
+    def _create_list(self, name: str) -> ContactList:
+        if name in self._held.lists:
+            raise RefusedError("The provider has a list of that name")
+        self._held.lists[name] = set()
+        return ContactList(id=name, name=name, count=0)
+
+    def fields(self) -> Sequence[AccountField]:
+        return self._ask("ask for the fields", self._fields)
+
+    def _fields(self) -> Sequence[AccountField]:
+        return [AccountField(name="first_name", type=FieldType.TEXT, standard=StandardField.FIRST_NAME)]
 
     def members(self, list_id: str, token: str | None) -> Members:
         return self._ask("ask who is on the list", lambda: self._members(list_id, token))

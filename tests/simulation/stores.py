@@ -37,11 +37,17 @@ class GuardedStore:
     def replace(self, name: str, data: bytes, *, etag: str) -> str:
         return self._operate(Operation.CONDITIONAL, name, lambda: self._store.replace(name, data, etag=etag))
 
-    def put(self, name: str, data: bytes) -> str:
-        return self._operate(Operation.WRITE, name, lambda: self._store.put(name, data))
+    def put(self, name: str, data: bytes, *, metadata: Mapping[str, str] | None = None) -> str:
+        return self._operate(Operation.WRITE, name, lambda: self._store.put(name, data, metadata=metadata))
+
+    def append(self, name: str, data: bytes) -> None:
+        self._operate(Operation.WRITE, name, lambda: self._store.append(name, data))
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         return self._operate(Operation.READ, prefix, lambda: self._store.list(prefix))
+
+    def page(self, prefix: str, *, after: str, size: int) -> Sequence[BlobInfo]:
+        return self._operate(Operation.READ, prefix, lambda: self._store.page(prefix, after=after, size=size))
 
     def folders(self, prefix: str) -> Iterator[str]:
         return self._operate(Operation.READ, prefix, lambda: self._store.folders(prefix))
@@ -52,8 +58,18 @@ class GuardedStore:
     def download(self, name: str, target: Path, *, etag: str | None = None) -> None:
         self._operate(Operation.READ, name, lambda: self._store.download(name, target, etag=etag))
 
+    def read(self, name: str, *, offset: int, length: int) -> bytes:
+        return self._operate(Operation.READ, name, lambda: self._store.read(name, offset=offset, length=length))
+
     def upload(self, name: str, source: Path) -> None:
         self._operate(Operation.WRITE, name, lambda: self._store.upload(name, source))
+
+    def upload_over(self, name: str, source: Path, *, etag: str, metadata: Mapping[str, str] | None = None) -> str:
+        return self._operate(
+            Operation.CONDITIONAL,
+            name,
+            lambda: self._store.upload_over(name, source, etag=etag, metadata=metadata),
+        )
 
 
 class GuardedQueues:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from exporters.parts import Parts
 from exporters.planning.plan import PlanInputs, Planned, Stage
-from exporters.storage.blobs import Blob
+from exporters.storage.blobs import Blob, BlobInfo
 from tests.simulation.faults import BrokenPromiseError
 from tests.simulation.life import Life
 from tests.simulation.planning import PlainPlanning, read, write
@@ -90,6 +91,9 @@ def test_providers_of_both_shapes_and_every_kind_of_event_come_up():
         "* reject",
         "* cancel",
         "* timer",
+        "* detach",
+        "* attach",
+        "> schedule",
     )
     assert [event for event in events if event not in said] == []
     assert shapes == {LikeSendGrid, LikeBrevo}
@@ -162,12 +166,33 @@ class Impatient(Around):
         return replace(blob, data=blob.data.replace(b'"not_before":"20', b'"not_before":"19'))
 
 
+class Silent(Around):
+    """Enters nothing of what was skipped."""
+
+    def create(self, name: str, data: bytes, **others: Any) -> str:
+        if b'"status":"skipped"' in data:
+            return '"nothing"'
+        return str(self._store.create(name, data, **others))
+
+
+class Old(Around):
+    """Says of each snapshot that it was there a month before."""
+
+    def list(self, name: str) -> Iterator[BlobInfo]:
+        found = list(self._store.list(name))
+        return iter(replace(blob, modified=blob.modified - timedelta(days=30)) for blob in found)
+
+
 def planning(engine: Callable[[], PlainPlanning]) -> Callable[[Parts], Parts]:
     return lambda parts: replace(parts, planning=engine())
 
 
 def state(kind: Callable[[Any], Any]) -> Callable[[Parts], Parts]:
     return lambda parts: replace(parts, state=kind(parts.state))
+
+
+def segments(kind: Callable[[Any], Any]) -> Callable[[Parts], Parts]:
+    return lambda parts: replace(parts, segments=kind(parts.segments))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +205,8 @@ def state(kind: Callable[[Any], Any]) -> Callable[[Parts], Parts]:
         (planning(Pushy), "could lift an opt-out"),
         (state(Hoarding), "left under staging/"),
         (state(Impatient), "until when the provider wanted a pause"),
+        (state(Silent), "has the runs and entries []"),
+        (segments(Old), "was left out"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

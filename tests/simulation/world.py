@@ -19,6 +19,7 @@ from azure.core.exceptions import AzureError, ServiceRequestError, ServiceRespon
 
 from exporters.errors import StorageConflictError
 from exporters.exporter import Exporter
+from exporters.model.caller import SignIn
 from exporters.parts import Parts, QueueNames
 from exporters.storage import paths
 from exporters.storage.blobs import Blob
@@ -33,6 +34,7 @@ from tests.world_receiver import SECRET
 Result = TypeVar("Result")
 
 STEP_LIMIT = timedelta(minutes=10)  # functionTimeout in host.json
+SETTLE = timedelta(seconds=60)
 MAX_DELIVERIES = 5  # maxDequeueCount
 BACK_AFTER_FAILURE = timedelta(seconds=30)  # visibilityTimeout
 #: A message that was received by a process that died: https://github.com/Azure/azure-functions-host/issues/10461
@@ -134,23 +136,25 @@ class World:
         self._gap = chances.next_gap(self.chance)
         self.tick_every = timedelta(seconds=60)
         self._ticked = self._worked = START
+        self.looks: list[datetime] = []  #: when those ticks began that came to their end
 
     def _parts(self) -> Parts:
         return Parts(
             state=GuardedStore(self.state, self),
             segments=GuardedStore(self.segments, self),
             queues=GuardedQueues(self.queues, self),
-            queue_names=QueueNames(plan="plan", batch="batch", poll="poll", notify="notify"),
+            queue_names=QueueNames(plan="plan", batch="batch", poll="poll", notify="notify", erase="erase"),
             secrets=self.secrets,
             webhooks=self.receiver,
             connect=lambda _, key: self.shape(self.account, key),
             facts=lambda _: self.shape,
             now=self.now,
             jitter=self.chance.random,
-            settle=timedelta(seconds=60),
+            settle=SETTLE,
             planning=PlainPlanning(),
             step_limit=STEP_LIMIT,
             uploaders=lambda _: Inline(),
+            sign_in=SignIn.LOCAL,
             new_id=lambda: f"{next(self._numbers):032x}",
         )
 
@@ -284,7 +288,9 @@ class World:
 
     def tick(self) -> None:
         self._ticked = self.time
-        if self.step("tick", Exporter.tick) is not Done.WELL:
+        if self.step("tick", Exporter.tick) is Done.WELL:
+            self.looks.append(self._ticked)
+        else:
             self._worked = self.time
 
     def run(self) -> None:

@@ -1,14 +1,22 @@
 """A cause starts one run, an export has one run at work."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from exporters.model.run import ExportState, Trigger
-from exporters.scheduling import start
+from exporters.configuration import exports
+from exporters.errors import ConfigError
+from exporters.model.caller import LOCAL
+from exporters.model.names import run_id
+from exporters.model.run import Active, ExportState, Run, RunStatus, Trigger
+from exporters.scheduling import cut_short, start
 from exporters.storage import paths
-from tests.world import START, World
+from exporters.storage.memory import MemoryBlobStore
+from tests.world import EXPORT, START, World
 
 
 @pytest.fixture
@@ -18,12 +26,24 @@ def world() -> World:
     return world
 
 
-def runs(world: World) -> list[str]:
+def all_runs(world: World) -> list[str]:
     return [blob.name for blob in world.state.list("runs/") if blob.name.endswith("run.json")]
+
+
+def runs(world: World) -> list[str]:
+    """Those that were started."""
+    skipped = {paths.run(run.export.id, run.id) for run in entries(world)}
+    return [name for name in all_runs(world) if name not in skipped]
 
 
 def state(world: World) -> ExportState:
     return world.parts.documents.read(ExportState, paths.export_state("newsletter")).value
+
+
+def entries(world: World) -> list[Run]:
+    """What was skipped."""
+    found = [world.parts.documents.read(Run, name).value for name in all_runs(world)]
+    return [run for run in found if run.status is RunStatus.SKIPPED]
 
 
 def schedule(world: World, cron: str = "0 6 * * *") -> None:
@@ -73,6 +93,7 @@ def test_an_occurrence_that_finds_a_run_at_work_is_noted_and_not_made_up(world):
     world.exporter.tick()
 
     assert len(runs(world)) == 1
+    assert [(entry.occurrence, entry.reason) for entry in entries(world)] == [(START, state(world).occurrence_skipped)]
     assert state(world).occurrence == START
     assert "was still at work" in state(world).occurrence_skipped
 
@@ -88,6 +109,7 @@ def test_one_broken_export_does_not_keep_the_others_from_starting(world):
     world.exporter.tick()
 
     assert len(runs(world)) == 1
+    assert [entry.export.id for entry in entries(world)] == ["another"]
     other = world.parts.documents.read(ExportState, paths.export_state("another")).value
     assert "does not exist" in other.occurrence_skipped
 
@@ -187,6 +209,111 @@ def test_a_start_that_died_after_the_claim_is_completed_by_the_same_key(world):
     world.pump()
 
     assert world.show(answer)["status"] == "successful"
+
+
+def test_a_start_that_died_after_the_claim_fails_when_its_export_is_detached_since(world):
+    answer = world.start(key="once")
+    world.state.delete(runs(world)[0])
+    while world.queues.due():
+        pass
+    world.export(connection=None)
+    world.pass_time(minutes=2)
+
+    world.exporter.tick()
+    world.pump()
+    world.exporter.tick()
+
+    shown = world.show(answer)
+    assert shown["status"] == "failed"
+    assert "cut short" in shown["reason"]
+    assert "is detached" in shown["reason"]
+    assert (state(world).active, state(world).last_run) == (None, world.run_id(answer))
+
+
+def start_while(world: World, meddle: Callable[[], object]) -> Run:
+    """Start a run, while somebody does something right before the export's place is claimed."""
+
+    class Meddled(MemoryBlobStore):
+        def create(self, name: str, *args: Any, **options: Any) -> str:
+            if name == paths.export_state("newsletter"):
+                meddle()
+            return super().create(name, *args, **options)
+
+    meddled = Meddled(now=world.now)
+    meddled.__dict__ = world.state.__dict__
+    cause = start.Cause(trigger=Trigger.DEMAND, text="x")
+    return start.start_run(replace(world.parts, state=meddled), "newsletter", cause)
+
+
+def test_an_export_that_is_removed_while_it_is_started_is_not_run(world):
+    run = start_while(world, lambda: exports.remove(world.parts, LOCAL, "newsletter"))
+    world.pump()
+    world.exporter.tick()
+
+    assert (run.status, world.account.requests) == (RunStatus.FAILED, [])
+    assert world.state.get(paths.export_state("newsletter")) is None
+    assert world.call("POST", "/exports", body=json.dumps(EXPORT).encode()).status == 201
+
+
+def test_an_export_that_is_detached_while_it_is_started_is_not_run(world):
+    run = start_while(world, lambda: exports.detach(world.parts, LOCAL, "newsletter"))
+    world.pump()
+
+    assert (run.status, world.account.requests) == (RunStatus.FAILED, [])
+    assert "is detached" in run.reason
+    assert (state(world).active, state(world).last_run) == (None, run.id)
+
+
+def test_a_start_that_died_leaves_nothing_where_its_export_is_gone(world):
+    answer = world.start()
+    world.state.delete(runs(world)[0])
+    while world.queues.due():
+        pass
+    world.state.delete(paths.export("newsletter"))
+    world.pass_time(minutes=2)
+    world.exporter.tick()
+
+    assert world.call("GET", world.address(answer)).status == 404
+    assert world.call("POST", "/exports", body=json.dumps(EXPORT).encode()).status == 201
+
+
+def claim(world: World, active: Active) -> None:
+    state = ExportState(export="newsletter", active=active)
+    world.state.put(paths.export_state("newsletter"), state.model_dump_json().encode())
+
+
+def test_the_end_of_a_start_that_was_only_slow_is_no_end(world):
+    """The start goes on while its end is written."""
+    export, connection = start.read_export(world.parts, "newsletter")
+    active = Active(run=run_id("newsletter", START, "x"), trigger=Trigger.REFRESH, since=START, by="schedule")
+    claim(world, active)
+    path = paths.run("newsletter", active.run)
+
+    class Slow(MemoryBlobStore):
+        def create(self, name: str, *args: Any, **options: Any) -> str:
+            if name == path:
+                start.ensure_started(world.parts, active, export, connection)
+            return super().create(name, *args, **options)
+
+    slow = Slow(now=world.now)
+    slow.__dict__ = world.state.__dict__
+    world.export(connection=None)
+    cut_short.fail_start(replace(world.parts, state=slow), active, "newsletter", ConfigError("It is detached"))
+
+    assert world.parts.documents.read(Run, path).value.status is RunStatus.QUEUED
+    assert [mark.metadata.get("status") for mark in world.state.list(paths.journal())] == [None]
+    assert state(world).active == active
+
+
+def test_a_start_of_a_schedule_that_was_cut_short_is_in_the_trail(world):
+    active = Active(run=run_id("newsletter", START, "x"), trigger=Trigger.REFRESH, since=START, by="schedule")
+    claim(world, active)
+
+    cut_short.fail_start(world.parts, active, "newsletter", ConfigError("It is detached"))
+
+    lines = b"".join(world.state.get(blob.name).data for blob in world.state.list(paths.AUDIT)).splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["run started", "run ended"]
+    assert {mark.metadata["status"] for mark in world.state.list(paths.journal())} == {"failed"}
 
 
 def test_an_export_remembers_a_bounded_number_of_keys(world):
