@@ -33,6 +33,11 @@ def masked(field: str, value: str | float | bool) -> str:
     return " ".join(_word(word) for word in str(value).split())
 
 
+def masked_example(value: str) -> str:
+    """A value of whatever column, masked as `masked` does it; what reads like an address, or several, as addresses."""
+    return " ".join(_address(word) if "@" in word[1:-1] else _word(word) for word in value.split())
+
+
 def _address(address: str) -> str:
     name, _, domain = address.rpartition("@")
     host, dot, last = domain.rpartition(".")

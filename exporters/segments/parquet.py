@@ -30,7 +30,7 @@ LOOK_THREADS = 2
 
 # First and last bytes of a file: plain, or with an encrypted footer.
 # https://parquet.apache.org/docs/file-format/data-pages/encryption/
-_PLAIN, _ENCRYPTED = b"PAR1", b"PARE"
+PLAIN, _ENCRYPTED = b"PAR1", b"PARE"
 
 _SHORTEST = "CAST({0} AS VARCHAR)"
 # A number without exponent: DuckDB writes 1.5e+20, 1e-07 and 12.0, from the shortest digits that are the same number.
@@ -69,6 +69,12 @@ _NUMBERS = {
 }
 
 
+#: SQL: the part $path -> first byte, byte after the last and rows of each chunk of its first row group, in order.
+_FIRST_GROUP = """SELECT least(data_page_offset, nullif(dictionary_page_offset, 0)) AS start,
+        start + total_compressed_size, row_group_num_rows
+    FROM parquet_metadata($path) WHERE row_group_id = 0 ORDER BY column_id"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParquetFacts:
     """What a look at a Parquet part found."""
@@ -82,10 +88,23 @@ class ParquetFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class Column:
+    """A column of a part."""
+
     name: str  #: as the file has it
     identifier: str  #: in SQL; DuckDB renames columns that are alike but for case
     type: str  #: DuckDB's, without its parameters
+    leaves: int  #: chunks that it has in each row group: more than one where it is nested
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What the footer of a part says."""
+
+    rows: int
+    columns: Sequence[Column]
+    first_rows: int  #: rows of the first row group
+    first_group: Sequence[tuple[int, int]]  #: where each column lies in it: first byte, and the byte after its last
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -118,6 +137,44 @@ def look_at(database: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[s
     return ParquetFacts(rows=rows, width=len(found), columns=where, texts=texts, numbers=numbers, clean=clean)
 
 
+def outline(database: duckdb.DuckDBPyConnection, path: Path, *, name: str) -> Outline:
+    """What the footer says of a local part, of which nothing but the first and last bytes need be there.
+
+    Raises PartFault where that is no Parquet file, an encrypted one, or one whose footer cannot be right.
+    """
+    _check_ends(path, name)
+    columns = _columns(database, path, name)
+    [(rows,)] = _read(database, "SELECT num_rows FROM parquet_file_metadata($path)", path, name)
+    chunks = _read(database, _FIRST_GROUP, path, name)
+    size = path.stat().st_size
+    if any(start is None or end is None or not 0 <= start <= end <= size for start, end, _ in chunks):
+        raise _unreadable(name)
+    ends, at = list[tuple[int, int]](), 0
+    for column in columns:
+        own = chunks[at : at + column.leaves]
+        at += column.leaves
+        ends.append((min((start for start, _, _ in own), default=0), max((end for _, end, _ in own), default=0)))
+    first_rows = chunks[0][2] if chunks else 0
+    return Outline(rows=rows, columns=columns, first_rows=first_rows, first_group=ends)
+
+
+def has_text(column: Column) -> bool:
+    """Whether the values of a column have a text."""
+    return _without_parameters(column.type) in _TEXT_OF_TYPE
+
+
+def first_texts(
+    database: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[Column], *, rows: int, name: str
+) -> list[tuple[str | None, ...]]:
+    """The texts of the first so many rows, of which no more than the first row group is read.
+
+    Each column has a text. Raises PartFault where the part cannot be read so far.
+    """
+    texts = ", ".join(_TEXT_OF_TYPE[_without_parameters(column.type)].format(column.identifier) for column in columns)
+    database.execute("SET threads = 1")  # others would begin with the row groups below
+    return _read(database, f"SELECT {texts} FROM {ROWS_REPAIRED} LIMIT {rows}", path, name)  # noqa: S608 (quoted)
+
+
 def broken_rows(texts: Iterable[str]) -> str:
     """SQL: the part $path -> line and reason of each row with a mapped value that is no text. Rows count from 1."""
     row = f"concat({', '.join(texts)})"
@@ -136,39 +193,43 @@ def _check_ends(path: Path, name: str) -> None:
         last = file.read(4)
     if last == _ENCRYPTED:
         raise PartFault(f"{name}: the Parquet file is encrypted; write it without encryption.")
-    if last != _PLAIN and first in {_PLAIN, _ENCRYPTED, b""}:
+    if last != PLAIN and first in {PLAIN, _ENCRYPTED, b""}:
         raise PartFault(
             f"{name}: the Parquet file ends too early; it was not written to its end; export the segment again."
         )
-    if last != _PLAIN:
+    if last != PLAIN:
         raise PartFault(f"{name} is not a Parquet file, whatever its name says; check what writes it.")
 
 
-def _columns(database: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[_Column]:
+def _columns(database: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[Column]:
     """The columns of a part, which are the children of its schema's root, in order."""
     schema = _read(database, "SELECT name, coalesce(num_children, 0), type FROM parquet_schema($path)", path, name)
     described = _read(database, f"DESCRIBE FROM {ROWS}", path, name)
-    names, below = [], 0
+    names: list[tuple[str, str | None]] = []
+    leaves, below = list[int](), 0
     for column, children, stored_as in schema[1:]:
         if below:
             below -= 1
         else:
             names.append((column, stored_as))
+            leaves.append(0)
+        leaves[-1] += not children
         below += children
     if len(names) != len(described):
         raise _unreadable(name)
     return [
-        _Column(
+        Column(
             name=column,
             identifier='"' + identifier.replace('"', '""') + '"',
             # More digits than DuckDB's decimals have come as doubles, which would change them.
             type="DECIMAL of more than 38 digits" if kind == "DOUBLE" and stored_as != "DOUBLE" else kind,
+            leaves=chunks,
         )
-        for (column, stored_as), (identifier, kind, *_) in zip(names, described, strict=True)
+        for (column, stored_as), chunks, (identifier, kind, *_) in zip(names, leaves, described, strict=True)
     ]
 
 
-def _texts(mapped: Mapping[str, _Column], name: str) -> dict[str, str]:
+def _texts(mapped: Mapping[str, Column], name: str) -> dict[str, str]:
     """SQL for the text of each mapped column. Raises PartFault that tells of every type that has none."""
     texts, faults = {}, []
     for column, found in mapped.items():

@@ -30,9 +30,28 @@ TABLE_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
 FOLDER_MARK = "hdi_isfolder"
 #: Folder names of the levels year, month, day, hour and minute.
 DATED_LEVELS = (r"\d{4}", r"\d{2}", r"\d{2}", r"\d{4}")
-#: Blobs that are looked at for names that resemble a missing segment.
-NEIGHBOURS = 5_000
+#: Names that are looked at for some that resemble a missing segment: folders, and blobs, which take longer to list.
+NEIGHBOUR_FOLDERS = 5_000
+NEIGHBOUR_BLOBS = 1_000
 NEAR_MATCHES = 3
+
+
+class NoSuchSegmentError(SegmentError):
+    """Nothing that is read lies at the path of a segment; the text names those that look like it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A folder or file that is a snapshot, or will be one."""
+
+    name: str
+    parts: tuple[BlobInfo, ...]
+    unfinished: str  #: why it is not complete yet; empty where it is
+
+    @property
+    def written(self) -> datetime | None:
+        """When its newest part was written; None where no part is there yet."""
+        return max((part.modified for part in self.parts), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +66,7 @@ class Snapshot:
     @property
     def refreshed(self) -> datetime | None:
         """When its producer says it was made: the name of its dated folder, in UTC; None where it has none."""
-        try:
-            return datetime.strptime(self.name[len(self.segment) :], "/%Y/%m/%d/%H%M").replace(tzinfo=UTC)
-        except ValueError:
-            return None
+        return refreshed_of(self.segment, self.name)
 
     @property
     def written(self) -> datetime:
@@ -58,29 +74,52 @@ class Snapshot:
         return max(part.modified for part in self.parts)
 
 
+def refreshed_of(segment: str, name: str) -> datetime | None:
+    """As `Snapshot.refreshed`, of a snapshot's name."""
+    try:
+        return datetime.strptime(name[len(segment) :], "/%Y/%m/%d/%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def newest_snapshot(store: BlobStore, segment: str, *, now: datetime, settle: timedelta) -> Snapshot:
     """The newest snapshot that is complete: no part changed within `settle`, and all that model.json names are there.
 
-    Raises NotCompleteError when every snapshot is still being written, SegmentError when there is no such segment, when
-    model.json cannot be read, or when the snapshot is not of one kind of files that is read.
+    Raises NotCompleteError when every snapshot is still being written, NoSuchSegmentError where there is none,
+    SegmentError when model.json cannot be read, or when the snapshot is not of one kind of files that is read.
     """
-    table = _table_format(store, segment)
+    table = table_format(store, segment)
     unfinished = ""
-    for name, blobs in _snapshots(store, segment):
-        parts = _parts(blobs)
-        missing = _missing(table, name, parts)
-        if missing:
-            unfinished = unfinished or f"{name}: model.json names {_first(missing)}, which is not there yet"
-        elif parts and max(part.modified for part in parts) > now - settle:
-            unfinished = unfinished or f"{name} changed less than {settle.total_seconds():.0f} seconds ago"
-        elif parts:
-            _check_kinds(segment, parts)
-            return Snapshot(segment=segment, name=name, parts=parts, table=table)
+    for found in candidates(store, segment, table, now=now, settle=settle):
+        if not found.unfinished:
+            check_kinds(segment, found.parts)
+            return Snapshot(segment=segment, name=found.name, parts=found.parts, table=table)
+        unfinished = unfinished or found.unfinished
     if unfinished:
         raise NotCompleteError(
             f"Segment {segment} is still being written ({unfinished}), and there is no older snapshot."
         )
-    raise SegmentError(_not_found(store, segment))
+    raise NoSuchSegmentError(not_found(store, segment))
+
+
+def candidates(
+    store: BlobStore, segment: str, table: TableFormat | None, *, now: datetime, settle: timedelta
+) -> Iterator[Candidate]:
+    """The snapshots of a segment, newest first; older ones are not listed unless they are asked for.
+
+    Raises SegmentError where a folder is a table whose log says which of its files count.
+    """
+    for name, blobs in _snapshots(store, segment):
+        parts = _parts(blobs)
+        missing = _missing(table, name, parts)
+        if missing:
+            unfinished = f"{name}: model.json names {_first(missing)}, which is not there yet"
+            yield Candidate(name=name, parts=parts, unfinished=unfinished)
+        elif parts and max(part.modified for part in parts) > now - settle:
+            unfinished = f"{name} changed less than {settle.total_seconds():.0f} seconds ago"
+            yield Candidate(name=name, parts=parts, unfinished=unfinished)
+        elif parts:
+            yield Candidate(name=name, parts=parts, unfinished="")
 
 
 def _snapshots(store: BlobStore, segment: str) -> Iterator[tuple[str, Sequence[BlobInfo]]]:
@@ -126,13 +165,20 @@ def _blobs_in(store: BlobStore, folder: str) -> list[BlobInfo]:
     return blobs
 
 
+def is_data(blob: BlobInfo) -> bool:
+    """Whether a blob is segment data, by its own name: hidden ones and files of other kinds are not."""
+    name = blob.name.rpartition("/")[2]
+    return bool(ENDING.search(name)) and not name.startswith(HIDDEN) and blob.metadata.get(FOLDER_MARK) != "true"
+
+
 def _parts(blobs: Sequence[BlobInfo]) -> tuple[BlobInfo, ...]:
     """The segment data among blobs, in reading order."""
-    parts = [blob for blob in blobs if ENDING.search(blob.name) and blob.metadata.get(FOLDER_MARK) != "true"]
+    parts = [blob for blob in blobs if is_data(blob)]
     return tuple(sorted(parts, key=lambda part: natural_order(part.name)))
 
 
-def _check_kinds(segment: str, parts: Sequence[BlobInfo]) -> None:
+def check_kinds(segment: str, parts: Sequence[BlobInfo]) -> None:
+    """Raises SegmentError unless the parts of a snapshot are of one kind of files that is read."""
     packed = next((part.name for part in parts if not part.name.lower().endswith(READABLE)), None)
     if packed is not None:
         raise SegmentError(
@@ -158,7 +204,8 @@ def natural_order(name: str) -> tuple[object, ...]:
     return (*((int(piece) if index % 2 else piece) for index, piece in enumerate(pieces)), name)
 
 
-def _table_format(store: BlobStore, segment: str) -> TableFormat | None:
+def table_format(store: BlobStore, segment: str) -> TableFormat | None:
+    """What the model.json beside a segment says of it. Raises SegmentError where that cannot be read."""
     folder, slash, table = segment.rpartition("/")
     source = f"{folder}{slash}model.json"
     blob = store.get(source)
@@ -174,7 +221,8 @@ def _first(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _not_found(store: BlobStore, segment: str) -> str:
+def not_found(store: BlobStore, segment: str) -> str:
+    """Why there is no such segment, in an operator's words, with the names of those that look like it."""
     folder, slash, table = segment.rpartition("/")
     neighbours = _neighbours(store, folder + slash)
     place = f"in folder {folder}" if folder else "at the top"
@@ -199,8 +247,8 @@ def _not_found(store: BlobStore, segment: str) -> str:
 
 def _neighbours(store: BlobStore, prefix: str) -> list[str]:
     """Names of the segments right below a prefix, sorted."""
-    names = {folder[len(prefix) : -1] for folder in islice(store.folders(prefix), NEIGHBOURS)}
-    for blob in islice(store.list(prefix), NEIGHBOURS):
+    names = {folder[len(prefix) : -1] for folder in islice(store.folders(prefix), NEIGHBOUR_FOLDERS)}
+    for blob in store.page(prefix, after="", size=NEIGHBOUR_BLOBS):
         name = blob.name[len(prefix) :]
         if "/" not in name and name.lower().endswith(READABLE):
             names.add(ENDING.sub("", name))
