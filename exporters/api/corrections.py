@@ -34,7 +34,7 @@ MEDIA_TYPES = frozenset(
 
 def start(parts: Parts, request: Request) -> Answer:
     """202 with the address of the run. The same Idempotency-Key, or without one the same file, answers the same run;
-    the same file starts another one when that has failed or was canceled. Master key.
+    the same file starts another one when that has failed or was canceled. For people only.
     """
     run = find(parts, request)
     if run is None:
@@ -44,7 +44,8 @@ def start(parts: Parts, request: Request) -> Answer:
         return key
     if (unusable := _unusable_body(request)) is not None:
         return unusable
-    return started(parts, run.export.id, key, lambda: _begin(parts, run, key, request.body))
+    by = request.caller.label
+    return started(parts, request, run.export.id, key, lambda: _begin(parts, run, key, request.body, by))
 
 
 def field_names(mapping: Mapping) -> Sequence[str]:
@@ -64,10 +65,11 @@ def _unusable_body(request: Request) -> Answer | None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in MEDIA_TYPES:
         return None
-    return problem(415, "media-type", "Not a CSV file", "Post the file itself as the body, with Content-Type: text/csv")
+    detail = "Post the file itself as the body, with Content-Type: text/csv"
+    return problem(415, "media-type", "Another media type is needed", detail)
 
 
-def _begin(parts: Parts, run: Run, key: str | None, body: bytes) -> Run | Answer | None:
+def _begin(parts: Parts, run: Run, key: str | None, body: bytes, by: str) -> Run | Answer | None:
     export, _ = read_export(parts, run.export.id)
     with tempfile.TemporaryDirectory(prefix="correction-") as folder:
         posted, clean = Path(folder) / "posted.csv", Path(folder) / "clean.csv"
@@ -76,10 +78,12 @@ def _begin(parts: Parts, run: Run, key: str | None, body: bytes) -> Run | Answer
             found = write_clean(posted, clean, fields=field_names(export.mapping))
         except SegmentError as error:
             return problem(422, "correction-unusable", "The file cannot be used", str(error))
-        return _start(parts, run, key, found, clean, digest=hashlib.sha256(body).hexdigest())
+        return _start(parts, run, key, found, clean, digest=hashlib.sha256(body).hexdigest(), by=by)
 
 
-def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Path, *, digest: str) -> Run | None:
+def _start(
+    parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Path, *, digest: str, by: str
+) -> Run | None:
     """Start the run of a file; None when the key has started the run of another one.
 
     The file is stored under the id of the new run before that is claimed: a run that anybody can know of has its file,
@@ -96,6 +100,7 @@ def _start(parts: Parts, run: Run, key: str | None, found: CleanFile, clean: Pat
         trigger=Trigger.DEMAND,
         text=f"corrections of {run.id}: {key or digest}",
         order=Order(corrects=Corrections(run=run.id, digest=digest, fields=found.fields)),
+        by=by,
         renewable=key is None,
     )
     try:

@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from exporters.api import pages
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.pages import Format, UnusableQueryError, Wanted, read_wanted, read_word
+from exporters.api.pages import PageFormat, PageQuery, Wanted, wanted_page
+from exporters.api.reading import read_query
 from exporters.api.runs import RETRY_AFTER_S, address_of, find, no_run
 from exporters.errors import StorageConflictError
 from exporters.model.drift import DriftKind
@@ -18,6 +19,12 @@ from exporters.planning.drift import open_drift
 from exporters.storage import paths
 
 COLUMNS = ("email", "kind")
+
+
+class DriftQuery(PageQuery):
+    """Which people are wanted."""
+
+    kind: DriftKind | None = Field(default=None, description="only the missing, or only the strangers")
 
 
 class DifferingView(BaseModel):
@@ -37,18 +44,23 @@ class DriftPageView(BaseModel):
     next: str | None  #: address of the next page
 
 
+class DriftPage(DriftPageView):
+    """The whole answer."""
+
+    people: tuple[DifferingView, ...]
+
+
 def show(parts: Parts, request: Request) -> Answer:
     """The people of a reconciliation who are missing on the list, and the strangers on it.
 
-    `kind` narrows them; `limit`, `offset`, `format` and Accept as for rejects. Master key: it shows people's data.
+    `kind` narrows them; `limit`, `offset`, `format` and Accept as for rejects. It goes into the audit trail.
     """
     run = find(parts, request)
     if run is None:
         return no_run()
-    try:
-        wanted, kind = read_wanted(request), read_word(request, "kind", DriftKind)
-    except UnusableQueryError as error:
-        return problem(422, "query", "The query cannot be used", str(error))
+    query = read_query(DriftQuery, request)
+    if isinstance(query, Answer):
+        return query
     if run.reconciles and not run.status.ended:
         return problem(
             409,
@@ -57,6 +69,10 @@ def show(parts: Parts, request: Request) -> Answer:
             f"The run's status is {run.status}: how list and ledger differ is known when it has ended",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
+    return pages.people_shown(parts, request, lambda: _find(parts, run, wanted_page(request, query), query.kind))
+
+
+def _find(parts: Parts, run: Run, wanted: Wanted, kind: DriftKind | None) -> Answer:
     with tempfile.TemporaryDirectory(prefix="drift-") as folder:
         file = Path(folder) / "drift.parquet"
         if run.drift is None or not _download(parts, run, file):
@@ -86,12 +102,12 @@ def _page(run: Run, wanted: Wanted, kind: DriftKind | None, file: Path, work: Pa
         totals = drift.totals()
         total = sum(totals.values()) if kind is None else totals[kind]
         people = drift.people(offset=wanted.offset, limit=wanted.limit)
-        if wanted.format is Format.CSV:
+        if wanted.format is PageFormat.CSV:
             rows = pages.cut(pages.csv_row(person) for person in people)
         else:
             rows = pages.cut(DifferingView(email=email, kind=of).model_dump_json().encode() for email, of in people)
     following = pages.next_address(f"{address}/drift", wanted, shown=len(rows), total=total, kind=kind)
-    if wanted.format is Format.CSV:
+    if wanted.format is PageFormat.CSV:
         body = pages.csv_body(COLUMNS, rows)
     else:
         head = DriftPageView(run=address, totals=totals, total=total, offset=wanted.offset, next=following)

@@ -6,74 +6,68 @@ https://www.rfc-editor.org/rfc/rfc4180
 
 import csv
 import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request
+from exporters.audit.trail import Action, audited
+from exporters.parts import Parts
 from exporters.segments.spreadsheet import guarded
 
 #: People in one answer: it is held in memory as a whole.
 DEFAULT_LIMIT = 10_000
 MAX_LIMIT = 50_000
+#: More people than any run has.
+MAX_OFFSET = 999_999_999
 #: An answer ends early at so many bytes. `api.corrections` takes more, so that rejects can be posted back.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 #: Tells spreadsheets that the file is UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-Word = TypeVar("Word", bound=StrEnum)
 
-
-class Format(StrEnum):
+class PageFormat(StrEnum):
     """How people are written."""
 
     CSV = "csv"
     JSON = "json"
 
 
-MEDIA_TYPES = {"text/csv": Format.CSV, "application/json": Format.JSON}
+MEDIA_TYPES = {"text/csv": PageFormat.CSV, "application/json": PageFormat.JSON}
 
 
-class UnusableQueryError(Exception):
-    """The query of a request cannot be used."""
+class PageQuery(BaseModel):
+    """Which page of people is wanted, and how they are written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: PageFormat | None = Field(default=None, description="goes before the Accept header; default: json")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="people on a page, at most")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="people on the pages before")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What page a request asks for."""
 
-    format: Format
+    format: PageFormat
     limit: int
     offset: int
 
 
-def read_wanted(request: Request) -> Wanted:
-    """`limit`, `offset`, and `format`, which goes before the Accept header. Raises UnusableQueryError."""
-    limit = _number(request, "limit", DEFAULT_LIMIT)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise UnusableQueryError(f"limit: use a number from 1 to {MAX_LIMIT}")
-    named = read_word(request, "format", Format)
-    return Wanted(format=named or _accepted(request), limit=limit, offset=_number(request, "offset", 0))
+def wanted_page(request: Request, query: PageQuery) -> Wanted:
+    """The page that a request asks for with its query and its Accept header."""
+    return Wanted(format=query.format or accepted(request), limit=query.limit, offset=query.offset)
 
 
-def read_word(request: Request, name: str, words: type[Word], *, hidden: frozenset[str] = frozenset()) -> Word | None:
-    """A parameter of the query that is one of a few words; None where it is not given. Raises UnusableQueryError.
-
-    `hidden` are words that the message is not to offer.
-    """
-    given = request.query.get(name)
-    if given is None:
-        return None
-    try:
-        return words(given)
-    except ValueError:
-        usable = ", ".join(word for word in words if word not in hidden)
-        raise UnusableQueryError(f"{name}: use one of {usable}") from None
+def accepted(request: Request) -> PageFormat:
+    """The first format that the Accept header names; JSON where it names none."""
+    ranges = request.headers.get("accept", "").lower().split(",")
+    named = (MEDIA_TYPES.get(media_range.partition(";")[0].strip()) for media_range in ranges)
+    return next((found for found in named if found is not None), PageFormat.JSON)
 
 
 def cut(written: Iterator[bytes]) -> list[bytes]:
@@ -119,26 +113,21 @@ def page(wanted: Wanted, body: bytes, *, name: str, following: str | None) -> An
     return Answer(status=200, body=body, headers=_headers(wanted, name, following))
 
 
+def people_shown(parts: Parts, request: Request, show: Callable[[], Answer]) -> Answer:
+    """An answer that shows people's data, which goes into the audit trail before."""
+    with audited(parts, request.caller, Action.PEOPLE_SHOWN, request.path) as course:
+        answer = show()
+        if answer.status != 200:
+            course.not_done("Nobody was shown")
+    return answer
+
+
 def _headers(wanted: Wanted, name: str, following: str | None) -> Mapping[str, str]:
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
     if following is not None:
         headers["Link"] = f'<{following}>; rel="next"'  # https://www.rfc-editor.org/rfc/rfc8288
-    if wanted.format is Format.JSON:
+    if wanted.format is PageFormat.JSON:
         return {"Content-Type": "application/json", **headers}
     first = f"-from-{wanted.offset + 1}" if wanted.offset else ""
     # The host adds the character set.
     return {"Content-Type": "text/csv", "Content-Disposition": f'attachment; filename="{name}{first}.csv"', **headers}
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    given = request.query.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,9}", given):
-        raise UnusableQueryError(f"{name}: use a whole number, such as {default}")
-    return int(given)
-
-
-def _accepted(request: Request) -> Format:
-    """The first format that the Accept header names; JSON where it names none."""
-    ranges = request.headers.get("accept", "").lower().split(",")
-    named = (MEDIA_TYPES.get(media_range.partition(";")[0].strip()) for media_range in ranges)
-    return next((found for found in named if found is not None), Format.JSON)

@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from exporters import log
 from exporters.api.answers import Answer, Request, document, problem
 from exporters.api.masking import masked
-from exporters.api.runs import RejectView, address_of, no_export, read_body, reject_view
+from exporters.api.pages import people_shown
+from exporters.api.reading import read_body
+from exporters.api.runs import RejectView, address_of, no_export, reject_view
 from exporters.delivery import lanes, pace
 from exporters.delivery.access import with_provider
 from exporters.delivery.account import known_lane
@@ -59,7 +61,7 @@ START_A_RUN = (
 class PreviewBody(BaseModel):
     """Body of a preview; may be left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"full": True}]})
 
     full: bool = False
 
@@ -122,11 +124,21 @@ class Preview(BaseModel):
     notes: tuple[str, ...]  #: what is not known, and why
 
 
+def preview_masked(parts: Parts, request: Request) -> Answer:
+    """POST /api/exports/{export}/preview"""
+    return preview(parts, request)
+
+
+def preview_unmasked(parts: Parts, request: Request) -> Answer:
+    """POST /api/exports/{export}/preview/unmasked"""
+    return people_shown(parts, request, lambda: preview(parts, request, masked=False))
+
+
 def preview(parts: Parts, request: Request, *, masked: bool = True, within_s: float = ANSWER_WITHIN_S) -> Answer:
-    """POST /api/exports/{export}/preview: 200; 422 with the words that the run would end with, or where the files are
+    """200; 422 with the words that the run would end with, or where the files are
     larger than `MAX_MEGABYTES`; 503 for later, or where the preview was not ready within so many seconds.
 
-    `masked=False` needs the master key.
+    `masked=False` shows people's data, which goes into the audit trail.
     """
     export_id = request.route.get("export", "")
     if not re.fullmatch(ID_PATTERN, export_id):
@@ -276,7 +288,9 @@ def _contact(contact: dict[str, Any], fields: tuple[PlannedField, ...], *, maske
 
 def _value(contact: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        contact = {} if contact is None else contact.get(key)
+        if contact is None:
+            return None
+        contact = contact.get(key)
     return contact
 
 

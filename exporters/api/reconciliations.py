@@ -23,7 +23,7 @@ from exporters.scheduling.start import (
 def start(parts: Parts, request: Request) -> Answer:
     """202 with the run's address; a repeated Idempotency-Key answers the same run.
 
-    A function key does: nothing is changed, and the answer tells counts only.
+    Applications may do it: nothing is changed, and the answer tells counts only.
     """
     export_id = request.route.get("export", "")
     if not re.fullmatch(ID_PATTERN, export_id):
@@ -32,16 +32,16 @@ def start(parts: Parts, request: Request) -> Answer:
     if isinstance(key, Answer):
         return key
     text = f"reconciliation: {key or uuid.uuid4().hex}"
-    cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(reconciles=True))
-    return started(parts, export_id, key, lambda: _begin(parts, export_id, cause))
+    cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(reconciles=True), by=request.caller.label)
+    return started(parts, request, export_id, key, lambda: _begin(parts, export_id, cause))
 
 
 def repair(parts: Parts, request: Request) -> Answer:
     """202 with the address of a run that sends the missing people of a reconciliation again, as far as they are still
     in the segments. Strangers stay.
 
-    Repeating it answers the run that the first call started, until that one has failed or was canceled. Master key:
-    who is missing may have left the list by themselves, so a person has to want it.
+    Repeating it answers the run that the first call started, until that one has failed or was canceled. For people
+    only: who is missing may have left the list by themselves, so somebody has to want it.
     """
     run = find(parts, request)
     if run is None:
@@ -52,8 +52,10 @@ def repair(parts: Parts, request: Request) -> Answer:
     if (why := _nothing_to_repair(run)) is not None:
         return problem(409, "nothing-to-repair", "There is nothing to repair", why)
     text = f"repair of {run.id}" if key is None else f"repair of {run.id}: {key}"
-    cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(repairs=run.id), renewable=key is None)
-    return started(parts, run.export.id, key, lambda: _begin(parts, run.export.id, cause, reconciliation=run))
+    by, order = request.caller.label, Order(repairs=run.id)
+    cause = Cause(trigger=Trigger.DEMAND, text=text, order=order, by=by, renewable=key is None)
+    export_id = run.export.id
+    return started(parts, request, export_id, key, lambda: _begin(parts, export_id, cause, reconciliation=run))
 
 
 def _begin(parts: Parts, export_id: str, cause: Cause, *, reconciliation: Run | None = None) -> Run | Answer:

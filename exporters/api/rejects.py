@@ -6,14 +6,16 @@ the rejected one: it can be corrected in place, and the file posted back (`api.c
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from exporters.api import pages
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.pages import Format, UnusableQueryError, Wanted, read_wanted, read_word
+from exporters.api.pages import PageFormat, PageQuery, Wanted, wanted_page
+from exporters.api.reading import read_query
 from exporters.api.runs import RETRY_AFTER_S, address_of, find, no_run
 from exporters.errors import StorageConflictError
 from exporters.model.fields import EMAIL_FIELD, custom_name
@@ -30,6 +32,41 @@ from exporters.storage import paths
 WITHHELD_WORDS: frozenset[str] = frozenset(
     {RejectKind.WITHHELD, *(reason for reason, text in REASONS.items() if text.kind is RejectKind.WITHHELD)}
 )
+
+
+def _offered(words: type[StrEnum]) -> list[str]:
+    return [word for word in words if word not in WITHHELD_WORDS]
+
+
+def _one_of(words: type[StrEnum]) -> BeforeValidator:
+    """Refuses what is none of the words, and those for withheld people, which it does not offer either."""
+
+    def check(word: object) -> object:
+        if word in WITHHELD_WORDS:
+            raise ValueError(
+                "withheld people are no rejects; those of the last run are in withheld/<export>.csv of the state"
+                " container"
+            )
+        if word not in _offered(words):
+            raise ValueError(f"use one of {', '.join(_offered(words))}")
+        return word
+
+    return BeforeValidator(check)
+
+
+def _schema(words: type[StrEnum]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": _offered(words)})
+
+
+class RejectsQuery(PageQuery):
+    """Which rejects are wanted."""
+
+    kind: Annotated[RejectKind, _one_of(RejectKind), _schema(RejectKind)] | None = Field(
+        default=None, description="rejects of this kind"
+    )
+    reason: Annotated[RejectReason, _one_of(RejectReason), _schema(RejectReason)] | None = Field(
+        default=None, description="rejects for this reason"
+    )
 
 
 class FaultView(BaseModel):
@@ -65,36 +102,38 @@ class RejectsView(BaseModel):
     fields: tuple[str, ...]  #: that contacts can have
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted(Wanted):
-    """What a request asks for."""
+class RejectsPage(RejectsView):
+    """The whole answer."""
 
-    kind: RejectKind | None
-    reason: RejectReason | None
+    rejects: tuple[RejectedView, ...]
 
 
 def show(parts: Parts, request: Request) -> Answer:
     """The rejects of a run that has ended, or of the plan of a run that is held.
 
     `kind` and `reason` narrow them, `limit` and `offset` page, `format` (csv, json) goes before the Accept header.
-    Withheld people are not among them: `paths.withheld` has those. Master key.
+    Withheld people are not among them: `paths.withheld` has those. It goes into the audit trail.
     """
     run = find(parts, request)
     if run is None:
         return no_run()
-    try:
-        wanted = _read_query(request)
-    except UnusableQueryError as error:
-        return problem(422, "query", "The query cannot be used", str(error))
-    found = _find(parts, run, wanted)
+    query = read_query(RejectsQuery, request)
+    if isinstance(query, Answer):
+        return query
+    return pages.people_shown(parts, request, lambda: _look(parts, request, run, query))
+
+
+def _look(parts: Parts, request: Request, run: Run, query: RejectsQuery) -> Answer:
+    wanted = wanted_page(request, query)
+    found = _find(parts, run, query, wanted)
     if found is None and not run.status.ended:
         # What a held run has staged goes with its end, and that came between.
         run = find(parts, request) or run
-        found = _find(parts, run, wanted)
+        found = _find(parts, run, query, wanted)
     return found or problem(404, "no-rejects", "There are no rejects", _why_none(run))
 
 
-def _find(parts: Parts, run: Run, wanted: _Wanted) -> Answer | None:
+def _find(parts: Parts, run: Run, query: RejectsQuery, wanted: Wanted) -> Answer | None:
     """The answer of a run, as it was read; None when its rejects are not there."""
     if run.reconciles:
         return None
@@ -110,7 +149,7 @@ def _find(parts: Parts, run: Run, wanted: _Wanted) -> Answer | None:
         file = Path(folder) / "rejects.parquet"
         if run.plan is None or not _download(parts, run, file):
             return None
-        return _page(run, wanted, file, Path(folder))
+        return _page(run, query, wanted, file, Path(folder))
 
 
 def _why_none(run: Run) -> str:
@@ -134,21 +173,21 @@ def _download(parts: Parts, run: Run, file: Path) -> bool:
     return True
 
 
-def _page(run: Run, wanted: _Wanted, file: Path, work: Path) -> Answer:
+def _page(run: Run, query: RejectsQuery, wanted: Wanted, file: Path, work: Path) -> Answer:
     fields = _fields(run)
     names = [field.name for field in fields]
     address = address_of(run.export.id, run.id)
-    with open_rejects(file, kind=wanted.kind, reason=wanted.reason, work=work) as rejects:
+    with open_rejects(file, kind=query.kind, reason=query.reason, work=work) as rejects:
         total = rejects.count()
         views = (_view(entry, run, fields) for entry in rejects.entries(offset=wanted.offset, limit=wanted.limit))
-        if wanted.format is Format.CSV:
+        if wanted.format is PageFormat.CSV:
             rows = pages.cut(pages.csv_row(_cells(view, names)) for view in views)
         else:
             rows = pages.cut(view.model_dump_json().encode() for view in views)
         following = pages.next_address(
-            f"{address}/rejects", wanted, shown=len(rows), total=total, kind=wanted.kind, reason=wanted.reason
+            f"{address}/rejects", wanted, shown=len(rows), total=total, kind=query.kind, reason=query.reason
         )
-        if wanted.format is Format.CSV:
+        if wanted.format is PageFormat.CSV:
             body = pages.csv_body([*REPORT_COLUMNS, *names], rows)
         else:
             head = RejectsView(
@@ -240,20 +279,3 @@ def _cells(view: RejectedView, names: Sequence[str]) -> list[str]:
         str(view.line),
     ]
     return [*report, *(view.contact.get(name, "") for name in names)]
-
-
-def _read_query(request: Request) -> _Wanted:
-    for name in ("kind", "reason"):
-        if request.query.get(name) in WITHHELD_WORDS:
-            file = paths.withheld(request.route["export"])
-            raise UnusableQueryError(
-                f"{name}: withheld people are no rejects; those of the last run are in {file} of the state container"
-            )
-    page = read_wanted(request)
-    return _Wanted(
-        format=page.format,
-        limit=page.limit,
-        offset=page.offset,
-        kind=read_word(request, "kind", RejectKind, hidden=WITHHELD_WORDS),
-        reason=read_word(request, "reason", RejectReason, hidden=WITHHELD_WORDS),
-    )

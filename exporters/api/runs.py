@@ -4,18 +4,23 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request, document, problem
+from exporters.api.reading import read_body
+from exporters.audit.trail import Action, audited, hidden
 from exporters.delivery import hold, reconcile, records, undo
 from exporters.delivery.cancel import cancel
-from exporters.delivery.waiting import Waiting, remaining, waiting
+from exporters.delivery.waiting import Waiting, WaitsFor, remaining, waiting
 from exporters.errors import ConfigError
+from exporters.history import journal
+from exporters.history.earlier import earlier
+from exporters.history.journal import RunKind
 from exporters.model.brake import Brake
 from exporters.model.drift import Drift
-from exporters.model.names import ID_PATTERN, RUN_ID_PATTERN
+from exporters.model.names import ID_PATTERN, RUN_ID_PATTERN, Reason
 from exporters.model.reject import REASONS, ReasonCount
 from exporters.model.run import (
     DeliveryCounts,
@@ -25,19 +30,22 @@ from exporters.model.run import (
     RunStatus,
     SegmentRead,
     Step,
+    StepBegun,
     Trigger,
 )
+from exporters.model.status_word import StatusWord, word_of
 from exporters.model.sums import RemovalSums, Sums
 from exporters.parts import Parts
 from exporters.scheduling import retry
 from exporters.scheduling.start import FRUITLESS, Cause, NoSuchExportError, RunActiveError, start_run
-from exporters.storage.documents import faults_of
 
 #: Seconds after which a caller may look at a run again.
 RETRY_AFTER_S = 5
 #: Longest Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ leaves it to
 #: the server.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+#: Why a decision that somebody repeats is none: the first one stands, with its reason.
+REPEATED = "It was decided so before"
 #: What follows for whoever repeats the key of a run that has come to nothing.
 KEY_IS_SPENT = "This Idempotency-Key stays with this run: to start another one, use a new Idempotency-Key."
 
@@ -47,7 +55,7 @@ Body = TypeVar("Body", bound=BaseModel)
 class StartBody(BaseModel):
     """Body of a start; may be left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"full": True}]})
 
     full: bool = False
 
@@ -55,9 +63,13 @@ class StartBody(BaseModel):
 class DecisionBody(BaseModel):
     """Body of an approval or a rejection; may be left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"reason": "Checked with the owner of the segment"}]},
+    )
 
-    reason: Annotated[str, StringConstraints(max_length=500, strip_whitespace=True)] = ""
+    reason: Reason = Field(default="", description="everybody with a role reads it, without addresses and keys")
 
 
 class RejectView(BaseModel):
@@ -89,6 +101,27 @@ class DriftView(BaseModel):
     repair: str | None  #: where the missing are sent again; None where nobody is missing
 
 
+class StepView(BaseModel):
+    """A step that a run has come to."""
+
+    step: Step
+    began: datetime
+    ended: datetime | None  #: None: the run is there now
+    duration_s: float  #: up to now, where it has not ended
+
+
+class EarlierView(BaseModel):
+    """Earlier runs of the same export and sort that ended well, to hold this one against."""
+
+    runs: int  #: how many were looked at, the newest ones
+    last: str  #: address of the newest of them
+    last_s: float
+    last_planned: int
+    last_delivered: int
+    median_s: float
+    median_planned: int
+
+
 class RunView(BaseModel):
     """A run as callers see it."""
 
@@ -101,6 +134,8 @@ class RunView(BaseModel):
     list_name: str | None  #: None until access was checked
     list_count: int | None  #: contacts on the list before the run, where the provider tells
     trigger: Trigger
+    kind: RunKind
+    started_by: str
     corrects: str | None  #: where the run is whose corrected rejects this one sends; None: it sends its segments
     retries: str | None  #: where the run is whose missing people this one sends
     reconciles: bool  #: it holds the list against the ledger, and sends nobody
@@ -110,29 +145,39 @@ class RunView(BaseModel):
     drift: DriftView | None  #: what a reconciliation has found
     notes: tuple[str, ...]  #: what such a run does not do, and what comes after it
     status: RunStatus
+    status_word: StatusWord
     step: Step
+    steps: tuple[StepView, ...]
     reason: str
     waiting_until: datetime | None  #: the provider wants no request on the account before
     waiting: Waiting | None  #: what it waits for; None when it is being worked on, is held or has ended
     seconds_remaining: int | None  #: until everyone planned has a verdict, estimated; None while it does not send
     brakes: tuple[Brake, ...]  #: what holds the run, or has held it
     approved: datetime | None  #: when somebody let it go on
+    approved_by: str
+    rejected_by: str
     approve: str | None  #: where a held run is approved, and where it is rejected
     reject: str | None
     canceled: datetime | None  #: when somebody wanted it to end
+    canceled_by: str
     cancel: str | None  #: where a run that has not ended is canceled
     retry: str | None  #: where one that has not delivered everybody is retried
     created: datetime
     updated: datetime
     finished: datetime | None
+    duration_s: float  #: from its creation to its end; up to now, where it has not ended
+    earlier: EarlierView | None  #: None where no earlier run can be compared
     sums: Sums | None  #: None until the plan is made; while the run is at work the second sum is still growing
     removal: RemovalSums | None  #: None where nobody is removed, or not yet; grows while the run is at work
     batches: int  #: of the plan; of the removals too once they have begun
     batches_ended: int
+    batch_list: str  #: where they are listed, one by one
     requests: int
     bytes: int
     omitted_values: int
     compared_with: str | None
+    mapping_version: str | None  #: digest of everything that decides how a profile becomes a contact
+    receipt: str | None  #: where the signed receipt is; None until it has ended
     segments: tuple[SegmentRead, ...]
     rejects: tuple[RejectView, ...]
     timeline: tuple[Event, ...]
@@ -149,13 +194,18 @@ def start(parts: Parts, request: Request) -> Answer:
     wanted = read_body(StartBody, request)
     if isinstance(wanted, Answer):
         return wanted
-    cause = Cause(trigger=Trigger.DEMAND, text=key or uuid.uuid4().hex, order=Order(full=wanted.full))
+    cause = Cause(
+        trigger=Trigger.DEMAND,
+        text=key or uuid.uuid4().hex,
+        order=Order(full=wanted.full),
+        by=request.caller.label,
+    )
 
     def begin() -> Run | None:
         run = start_run(parts, export_id, cause)
         return run if run.full == wanted.full else None
 
-    return started(parts, export_id, key, begin)
+    return started(parts, request, export_id, key, begin)
 
 
 def show(parts: Parts, request: Request) -> Answer:
@@ -167,14 +217,14 @@ def show(parts: Parts, request: Request) -> Answer:
 def approve(parts: Parts, request: Request) -> Answer:
     """POST /api/runs/{export}/{run}/approve: let a held run go on. Repeating it answers the run as it is.
 
-    Master key, as for `reject`: what may start a run cannot lift the brake that holds it.
+    For people only, as `reject`: what may start a run cannot lift the brake that holds it.
     """
-    return _decide(parts, request, "approved", hold.approve, lambda run: run.approved is not None)
+    return _decide(parts, request, Action.RUN_APPROVED, hold.approve, lambda run: run.approved is not None)
 
 
 def reject(parts: Parts, request: Request) -> Answer:
-    """POST /api/runs/{export}/{run}/reject: end a held run. Repeating it answers the run as it is. Master key."""
-    return _decide(parts, request, "rejected", hold.reject, hold.is_rejected)
+    """POST /api/runs/{export}/{run}/reject: end a held run. Repeating it answers the run as it is."""
+    return _decide(parts, request, Action.RUN_REJECTED, hold.reject, hold.is_rejected)
 
 
 def cancel_run(parts: Parts, request: Request) -> Answer:
@@ -185,11 +235,16 @@ def cancel_run(parts: Parts, request: Request) -> Answer:
     said = read_body(DecisionBody, request)
     if isinstance(said, Answer):
         return said
-    run = cancel(parts, run, reason=said.reason)
-    if run.canceled is not None:
-        return _shown(parts, run)
-    detail = f"The run has ended, its status is {run.status}: there is nothing left to cancel"
-    return problem(409, "run-ended", "The run has ended", detail)
+    is_repeated = run.canceled is not None
+    with audited(parts, request.caller, Action.RUN_CANCELED, _subject(run), reason=said.reason) as course:
+        run = cancel(parts, run, reason=hidden(said.reason), by=request.caller.label)
+        if run.canceled is None:
+            detail = f"The run has ended, its status is {run.status}: there is nothing left to cancel"
+            course.not_done(detail)
+            return problem(409, "run-ended", "The run has ended", detail)
+        if is_repeated:
+            course.not_done(REPEATED)
+    return _shown(parts, run)
 
 
 def retry_run(parts: Parts, request: Request) -> Answer:
@@ -206,11 +261,12 @@ def retry_run(parts: Parts, request: Request) -> Answer:
     why_not = retry.why_not(run)
     if why_not is not None:
         return problem(409, "nothing-to-retry", "The run cannot be retried", why_not)
-    return started(parts, run.export.id, key, lambda: retry.start(parts, run, key=key))
+    by = request.caller.label
+    return started(parts, request, run.export.id, key, lambda: retry.start(parts, run, key=key, by=by))
 
 
 def _decide(
-    parts: Parts, request: Request, word: str, decide: Callable[..., Run], is_decided: Callable[[Run], bool]
+    parts: Parts, request: Request, action: Action, decide: Callable[..., Run], is_decided: Callable[[Run], bool]
 ) -> Answer:
     run = find(parts, request)
     if run is None:
@@ -218,11 +274,21 @@ def _decide(
     said = read_body(DecisionBody, request)
     if isinstance(said, Answer):
         return said
-    run = decide(parts, run, reason=said.reason)
-    if is_decided(run):
-        return _shown(parts, run)
-    detail = f"The run's status is {run.status}: only a held run can be {word}"
-    return problem(409, "run-not-held", "The run is not held", detail)
+    is_repeated = is_decided(run)
+    with audited(parts, request.caller, action, _subject(run), reason=said.reason) as course:
+        run = decide(parts, run, reason=hidden(said.reason), by=request.caller.label)
+        if not is_decided(run):
+            detail = f"The run's status is {run.status}: only a held run can be {action.removeprefix('run ')}"
+            course.not_done(detail)
+            return problem(409, "run-not-held", "The run is not held", detail)
+        if is_repeated:
+            course.not_done(REPEATED)
+    return _shown(parts, run)
+
+
+def _subject(run: Run) -> str:
+    """How the audit trail names a run."""
+    return f"/runs/{run.export.id}/{run.id}"
 
 
 def read_key(request: Request) -> str | Answer | None:
@@ -235,14 +301,16 @@ def read_key(request: Request) -> str | Answer | None:
     )
 
 
-def started(parts: Parts, export_id: str, key: str | None, begin: Callable[[], Run | Answer | None]) -> Answer:
-    """The answer to a start, whatever it is that was to be started.
+def started(
+    parts: Parts, request: Request, export_id: str, key: str | None, begin: Callable[[], Run | Answer | None]
+) -> Answer:
+    """The answer to a start, whatever it is that was to be started; it goes into the audit trail.
 
     `begin` answers the run, None where the key has started something else, or why there is nothing to start; it raises
     as `start_run`.
     """
     try:
-        begun = begin()
+        begun = _audited_start(parts, request, export_id, begin)
     except NoSuchExportError:
         return no_export(export_id)
     except RunActiveError as error:
@@ -251,9 +319,21 @@ def started(parts: Parts, export_id: str, key: str | None, begin: Callable[[], R
         return problem(422, "export-unusable", "The export cannot run", str(error))
     if begun is None:
         return problem(
-            422, "idempotency-key", "Idempotency-Key was used for another request", "Use a new key for a new request"
+            422, "idempotency-key", "Unusable Idempotency-Key", "It was used for another request: use a new key"
         )
     return begun if isinstance(begun, Answer) else _accepted(parts, begun, key=key)
+
+
+def _audited_start(
+    parts: Parts, request: Request, export_id: str, begin: Callable[[], Run | Answer | None]
+) -> Run | Answer | None:
+    with audited(parts, request.caller, Action.RUN_STARTED, f"/exports/{export_id}") as course:
+        begun = begin()
+        if isinstance(begun, Run):
+            course.reason = f"the run {begun.id}: {begun.timeline[0].text}"
+        else:
+            course.not_done("there was nothing to start, or the Idempotency-Key has started something else")
+    return begun
 
 
 def _run_active(export_id: str, error: RunActiveError) -> Answer:
@@ -271,14 +351,6 @@ def _accepted(parts: Parts, run: Run, *, key: str | None) -> Answer:
     if key is not None and run.status in FRUITLESS:
         shown.reason = f"{run.reason.rstrip('.')}. {KEY_IS_SPENT}"
     return document(shown, status=202, headers=headers)
-
-
-def read_body(kind: type[Body], request: Request) -> Body | Answer:
-    """The JSON body of a request, or its defaults where there is none; a problem document when it cannot be used."""
-    try:
-        return kind.model_validate_json(request.body) if request.body.strip() else kind()
-    except ValidationError as error:
-        return problem(422, "request-body", "The body cannot be used", faults_of(error))
 
 
 def find(parts: Parts, request: Request) -> Run | None:
@@ -314,13 +386,20 @@ def view(parts: Parts, run: Run) -> RunView:
     plan, ended, counts, removal = run.plan, 0, run.result or DeliveryCounts(), run.removal
     left: timedelta | None = None
     waits = waiting(parts, run)
-    held_at = address_of(run.export.id, run.id) if run.status is RunStatus.HELD else None
+    address = address_of(run.export.id, run.id)
+    held_at = address if run.status is RunStatus.HELD else None
+    by = {"started_by", "approved_by", "rejected_by", "canceled_by"}
     if plan is not None:
         so_far = records.delivered_so_far(parts, run)
         ended, counts, removal = so_far.ended, run.result or so_far.counts, run.removal or so_far.removal
         left = remaining(parts, run, plan, so_far)
     return RunView(
-        **run.model_dump(include={"id", "trigger", "status", "step", "reason", "created", "updated", "finished"}),
+        **run.model_dump(include={"id", "trigger", "status", "step", "reason", "created", "updated", "finished", *by}),
+        status_word=word_of(run, fails=waits is not None and waits.reason is WaitsFor.TROUBLE),
+        steps=_steps(parts, run),
+        kind=journal.kind_of(run),
+        duration_s=_seconds(run.created, run.finished or parts.now()),
+        earlier=_earlier(parts, run),
         export=run.export.id,
         name=run.export.name,
         corrects=None if run.corrects is None else address_of(run.export.id, run.corrects.run),
@@ -336,7 +415,7 @@ def view(parts: Parts, run: Run) -> RunView:
         changed_since=None if plan is None else plan.changed_since,
         drift=None if run.drift is None else _drift(run, run.drift),
         notes=_notes(run),
-        waiting_until=None if waits is None else waits.until,
+        waiting_until=waits.until if waits is not None and waits.reason is WaitsFor.PROVIDER else None,
         waiting=waits,
         seconds_remaining=None if left is None else round(left.total_seconds()),
         brakes=() if plan is None else plan.brakes,
@@ -344,20 +423,45 @@ def view(parts: Parts, run: Run) -> RunView:
         approve=held_at and f"{held_at}/approve",
         reject=held_at and f"{held_at}/reject",
         canceled=run.canceled,
-        cancel=None if run.status.ended or run.canceled else f"{address_of(run.export.id, run.id)}/cancel",
-        retry=f"{address_of(run.export.id, run.id)}/retry" if retry.why_not(run) is None else None,
+        cancel=None if run.status.ended or run.canceled else f"{address}/cancel",
+        retry=f"{address}/retry" if retry.why_not(run) is None else None,
         sums=None if plan is None else Sums.of(plan.counts, counts),
         removal=None if plan is None or removal is None else RemovalSums.of(plan.counts, removal),
         batches=len(run.batches),
         batches_ended=ended,
+        batch_list=f"{address}/batches",
         requests=counts.requests + (0 if removal is None else removal.requests),
         bytes=0 if plan is None else plan.bytes,
         omitted_values=0 if plan is None else plan.omitted,
         compared_with=None if plan is None else plan.compared_with,
+        mapping_version=None if plan is None else plan.mapping_version,
+        receipt=f"{address}/receipt" if run.status.ended else None,
         segments=() if plan is None else plan.segments,
         rejects=tuple(reject_view(row) for row in (*run.refusals, *(() if plan is None else plan.reasons))),
         timeline=run.timeline,
     )
+
+
+def _steps(parts: Parts, run: Run) -> tuple[StepView, ...]:
+    """The steps that a run has come to, but for its end."""
+    begun = (StepBegun(step=Step.WAITING, at=run.created), *run.steps)
+    ends = (*(later.at for later in begun[1:]), run.finished)
+    return tuple(
+        StepView(step=one.step, began=one.at, ended=end, duration_s=_seconds(one.at, end or parts.now()))
+        for one, end in zip(begun, ends, strict=True)
+        if one.step is not Step.ENDED
+    )
+
+
+def _seconds(began: datetime, ended: datetime) -> float:
+    return round(max(0.0, (ended - began).total_seconds()), 3)
+
+
+def _earlier(parts: Parts, run: Run) -> EarlierView | None:
+    found = earlier(parts, run)
+    if found is None:
+        return None
+    return EarlierView(**found.model_dump(exclude={"last"}), last=address_of(run.export.id, found.last))
 
 
 def _drift(run: Run, drift: Drift) -> DriftView:

@@ -4,10 +4,11 @@ import re
 import uuid
 from functools import partial
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request, problem
-from exporters.api.runs import no_export, read_body, read_key, started
+from exporters.api.reading import read_body
+from exporters.api.runs import no_export, read_key, started
 from exporters.delivery import ledgers, records, undo
 from exporters.model.names import ID_PATTERN, RunId
 from exporters.model.run import ExportState, Order, Run, Trigger, target_of
@@ -31,15 +32,17 @@ CUT_SHORT = (
 class UndoBody(BaseModel):
     """Body of an undo."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"run": "79738876939999999-0123abcd"}]}
+    )
 
-    run: RunId | None = None
+    run: RunId = Field(description="which run to go back to: the list gets the people that it left there")
 
 
 def start(parts: Parts, request: Request) -> Answer:
     """202 with the address of a run that goes back; a repeated Idempotency-Key answers the same run.
 
-    Master key: it removes people, whatever the mode of the export is. Brakes hold it as any other run.
+    For people only: it removes people, whatever the mode of the export is. Brakes hold it as any other run.
     """
     export_id = request.route.get("export", "")
     if not re.fullmatch(ID_PATTERN, export_id):
@@ -50,12 +53,9 @@ def start(parts: Parts, request: Request) -> Answer:
     wanted = read_body(UndoBody, request)
     if isinstance(wanted, Answer):
         return wanted
-    if wanted.run is None:
-        detail = 'Say which run to go back to, as {"run": "<id>"}: the list gets the people that this run left on it'
-        return problem(422, "request-body", "The body cannot be used", detail)
     text = f"undo: {key or uuid.uuid4().hex}"
-    cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(goes_back_to=wanted.run))
-    return started(parts, export_id, key, partial(_begin, parts, export_id, cause, wanted.run))
+    cause = Cause(trigger=Trigger.DEMAND, text=text, order=Order(goes_back_to=wanted.run), by=request.caller.label)
+    return started(parts, request, export_id, key, partial(_begin, parts, export_id, cause, wanted.run))
 
 
 def _begin(parts: Parts, export_id: str, cause: Cause, then: RunId) -> Run | Answer | None:
@@ -85,13 +85,13 @@ def _why_not(parts: Parts, state: ExportState, run_id: RunId, target: str) -> An
     if state.ledger is None or state.ledger_target != target:
         return problem(409, "no-ledger", "There is no ledger", undo.NO_LEDGER)
     if not run.has_ledger:
-        return problem(409, "no-ledger", "The run has no ledger", _without_ledger(run))
+        return problem(409, "no-ledger", "There is no ledger", _without_ledger(run))
     if state.ledger == run_id:
         detail = f"The list has the people that this run left on it{CUT_SHORT if state.ledger_doubtful else ''}"
         return problem(409, "nothing-to-undo", "There is nothing to undo", detail)
     name = paths.ledger(state.export, run_id)
     if not any(blob.name == name for blob in parts.state.list(name)):
-        return problem(409, "no-ledger", "The ledger is gone", undo.LEDGER_GONE.format(run=run_id))
+        return problem(409, "no-ledger", "There is no ledger", undo.LEDGER_GONE.format(run=run_id))
     return None
 
 

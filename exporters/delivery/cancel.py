@@ -16,23 +16,24 @@ from exporters.scheduling.next_step import move_later
 CANCELED = "Canceled"
 
 
-def cancel(parts: Parts, run: Run, *, reason: str = "") -> Run:
+def cancel(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
     """Have a run end; answers it as it is then, with `canceled` None when it had ended before.
 
     Repeating it changes nothing, and sends the message again that leads to the end, in case it got lost.
     """
     now = parts.now()
     text = f"{CANCELED}: {reason}" if reason else CANCELED
+    decision = {"canceled": now, "canceled_by": by}
 
     def change(run: Run) -> Run:
         if run.canceled is not None:
             return run
         if run.plan is None or run.held:
             ended = {"status": RunStatus.CANCELED, "step": Step.ENDED, "finished": now}
-            return run.noted(now, text, canceled=now, reason=text, **ended)
+            return run.noted(now, text, reason=text, **decision, **ended)
         if run.halted:
-            return run.noted(now, text, canceled=now)  # what stopped it before is what people should know of
-        return run.noted(now, text, canceled=now, halted=True, reason=text)
+            return run.noted(now, text, **decision)  # what stopped it before is what people should know of
+        return run.noted(now, text, halted=True, reason=text, **decision)
 
     canceled = records.change_run(parts, run, change)
     if canceled.status.ended:

@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError
 from exporters import log
 from exporters.delivery import lanes, ledgers, records, remove, withhold
 from exporters.delivery.assignment import Assignment
+from exporters.history.ending import record_end
 from exporters.model.batch import Outcome
 from exporters.model.reject import ReasonCount
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, RunStatus, Step
@@ -133,6 +134,7 @@ def tidy(parts: Parts, run: Run) -> None:
     if run.reconciles and run.drift is None:  # canceled while it compared: nobody would ever look for the file
         parts.state.delete(paths.drift(run.export.id, run.id))
     tell_end(parts, run)
+    record_end(parts, run)
     release(parts, run)
 
 

@@ -27,7 +27,7 @@ STAGED_GONE = (
 )
 
 
-def approve(parts: Parts, run: Run, *, reason: str = "") -> Run:
+def approve(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
     """Let a held run go on; answers the run as it is then, with `approved` None when it was not held.
 
     Repeating it changes nothing: the message that follows does no harm, and is there if the first one got lost.
@@ -38,7 +38,8 @@ def approve(parts: Parts, run: Run, *, reason: str = "") -> Run:
         if run.status is not RunStatus.HELD:
             return run
         text = _said("approved", reason)
-        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.SENDING, approved=now)
+        decision = {"approved": now, "approved_by": by}
+        return run.noted(now, text, status=RunStatus.PROCESSING, step=Step.SENDING, **decision)
 
     decided = records.change_run(parts, run, change)
     if decided.approved is not None and not decided.status.ended:
@@ -47,9 +48,9 @@ def approve(parts: Parts, run: Run, *, reason: str = "") -> Run:
     return decided
 
 
-def reject(parts: Parts, run: Run, *, reason: str = "") -> Run:
+def reject(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
     """End a held run without sending anything; answers the run as it is then. Harmless when repeated."""
-    return _cancel(parts, run, _said("rejected", reason))
+    return _cancel(parts, run, _said("rejected", reason), by=by)
 
 
 def is_rejected(run: Run) -> bool:
@@ -78,13 +79,14 @@ def _held_since(run: Run) -> datetime:
     return run.updated  # a held run changes only when somebody decides about it
 
 
-def _cancel(parts: Parts, run: Run, text: str) -> Run:
+def _cancel(parts: Parts, run: Run, text: str, *, by: str = "") -> Run:
     now = parts.now()
 
     def change(run: Run) -> Run:
         if run.status is not RunStatus.HELD:
             return run
-        return run.noted(now, text, status=RunStatus.CANCELED, step=Step.ENDED, finished=now, reason=text)
+        end = {"status": RunStatus.CANCELED, "step": Step.ENDED, "finished": now, "rejected_by": by}
+        return run.noted(now, text, reason=text, **end)
 
     decided = records.change_run(parts, run, change)
     if is_rejected(decided):

@@ -14,7 +14,6 @@ from exporters.delivery import hold, inquiry, lanes, members, reconcile, records
 from exporters.delivery.account import identify
 from exporters.delivery.cancel import stop_sending
 from exporters.delivery.finish import fail_run, finish_run
-from exporters.delivery.pace import PLANNED
 from exporters.delivery.prepare import look_ahead, prepare
 from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
 from exporters.model.messages import RunMessage
@@ -174,7 +173,7 @@ def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
     except ThrottledError as error:
         _pause(parts, run, error.wait_s)
     except (NotCompleteError, TransientError) as error:
-        _bear(parts, run, str(error))
+        _bear(parts, run, error)
     except (ConfigError, SegmentError) as error:
         fail_run(parts, run, str(error))
     else:
@@ -184,14 +183,15 @@ def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
     return None
 
 
-def _bear(parts: Parts, run: Run, reason: str) -> None:
+def _bear(parts: Parts, run: Run, error: NotCompleteError | TransientError) -> None:
     """Come back after what may pass; fail the run when it has not passed for too long."""
-    since = run.troubled_since or parts.now()
+    reason, since = str(error), run.troubled_since or parts.now()
     if parts.now() - since > PATIENCE:
         fail_run(parts, run, reason)
         return
     log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=reason)
-    _note(parts, run, f"waiting: {reason}", troubled_since=since, trouble=reason, paused_since=None)
+    trouble = {"troubled_since": since, "trouble": reason, "awaits_snapshot": isinstance(error, NotCompleteError)}
+    _note(parts, run, f"waiting: {reason}", **trouble, paused_since=None)
     move_later(parts, run, RETRY_S)
 
 
@@ -208,7 +208,7 @@ def _pause(parts: Parts, run: Run, wait_s: float) -> None:
 
 def _now_waiting(parts: Parts, run: Run, *, paused_since: datetime | None = None) -> None:
     """Note since when the provider has wanted pauses, or that nothing is waited for; either way trouble is over."""
-    changes = {"troubled_since": None, "trouble": "", "paused_since": paused_since}
+    changes = {"troubled_since": None, "trouble": "", "awaits_snapshot": False, "paused_since": paused_since}
     records.change_run(parts, run, lambda run: run.model_copy(update=changes))
 
 
@@ -230,16 +230,16 @@ def _note(parts: Parts, run: Run, text: str, **changes: object) -> None:
 def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:
     """Write the plan, unless another step has written one meanwhile: the first one counts. Brakes hold the run."""
     now = parts.now()
-    text = f"{PLANNED} {plan.counts.planned:,} of {plan.counts.read:,} profiles; batches: {len(plan.batches)}"
+    text = f"planned {plan.counts.planned:,} of {plan.counts.read:,} profiles; batches: {len(plan.batches)}"
     kinds = ", ".join(dict.fromkeys(brake.kind.replace("_", " ") for brake in plan.brakes))
 
     def change(run: Run) -> Run:
         if run.plan is not None:
             return run
-        planned = run.noted(now, text, plan=plan, step=Step.SENDING)
         if not plan.brakes:
-            return planned
-        return planned.noted(now, f"held for approval: {kinds}", status=RunStatus.HELD, step=Step.HELD)
+            return run.noted(now, text, plan=plan, step=Step.SENDING)
+        planned = run.noted(now, text, plan=plan, step=Step.HELD)
+        return planned.noted(now, f"held for approval: {kinds}", status=RunStatus.HELD)
 
     planned = records.change_run(parts, run, change)
     is_taken = planned.plan is not None and planned.plan.attempt == plan.attempt

@@ -10,13 +10,10 @@ from pathlib import PurePosixPath
 from exporters.delivery import records
 from exporters.errors import ConfigError
 from exporters.model.names import RunId
-from exporters.model.run import Run
+from exporters.model.run import Run, Step
 from exporters.parts import Parts
 from exporters.storage import paths
 
-#: First words of the lines in a run's history that are written when it has its plan, and when it begins to remove.
-PLANNED = "planned"
-REMOVING = "removing"
 #: Runs that are looked at, newest first.
 RUNS_LOOKED_AT = 20
 #: A run that sent less than this share tells nothing: waiting for one import job took most of its time.
@@ -68,13 +65,9 @@ def _sent(run: Run) -> int:
 
 def began_to_send(run: Run) -> datetime:
     """When a run could begin to send: after its plan, or after its approval."""
-    return run.approved or _noted(run, PLANNED) or run.created
+    return run.began(Step.SENDING) or run.created
 
 
 def _ended(run: Run, finished: datetime) -> datetime:
     """When every contact had its verdict: before it removed anybody."""
-    return _noted(run, REMOVING) or finished
-
-
-def _noted(run: Run, first_word: str) -> datetime | None:
-    return next((event.at for event in run.timeline if event.text.startswith(first_word)), None)
+    return run.began(Step.REMOVING) or finished

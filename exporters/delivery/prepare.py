@@ -25,6 +25,7 @@ from exporters.planning.plan import PlanInputs, Planned, Stage
 from exporters.planning.values import rules
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import read_export
+from exporters.segments import counts
 from exporters.segments.correction import corrected_shape, fetch_correction
 from exporters.segments.reading import LocalSegment, fetch_segment
 from exporters.segments.snapshots import newest_snapshot
@@ -70,6 +71,7 @@ def prepare(parts: Parts, run: Run) -> Plan:
             )
         _store_files(parts, run, attempt, made.planned)
     planned = made.planned
+    counts.remember(parts, run, planned.segments)
     return Plan(
         segments=planned.segments,
         # Everyone else of the ledger is not in a corrections file, but has not left for that.

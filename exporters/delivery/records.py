@@ -10,6 +10,9 @@ from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run
 from exporters.parts import Parts
 from exporters.storage import paths
 
+#: What is counted of an outcome, in its metadata.
+COUNTED = ("delivered", "absent", "refused", "unknown", "requests")
+
 
 def read_run(parts: Parts, export_id: str, run_id: str) -> Run | None:
     """A run; None where there is none."""
@@ -67,7 +70,7 @@ def delivered_so_far(parts: Parts, run: Run) -> Delivered:
     for blob in parts.state.list(paths.outcomes(run.export.id, run.id)):
         ended += 1
         counts = sent if int(PurePosixPath(blob.name).stem) < planned else removed
-        counts.update({word: int(count) for word, count in blob.metadata.items()})
+        counts.update({word: int(blob.metadata[word]) for word in COUNTED if word in blob.metadata})
     return Delivered(
         ended=ended,
         counts=DeliveryCounts(**{word: sent[word] for word in ("delivered", "refused", "unknown", "requests")}),

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from exporters import log
 from exporters.delivery import inquiry, members, records, verdicts
-from exporters.delivery.pace import REMOVING
 from exporters.errors import ConfigError, ThrottledError, TransientError
 from exporters.model.batch import Outcome, RowRange, Tally
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, Step
@@ -88,7 +87,7 @@ def begin(parts: Parts, run: Run, plan: Plan) -> Run | None:
     with tempfile.TemporaryDirectory(prefix="remove-") as folder:
         cut = _cut(parts, run, plan, Path(folder))
     now = parts.now()
-    text = f"{REMOVING} {people_to_remove(run, plan):,} people from the list"
+    text = f"removing {people_to_remove(run, plan):,} people from the list"
     if cut.by_id:
         text += f", {sum(cut.by_id):,} of them by their ids"
 
@@ -219,7 +218,7 @@ def _may_begin(parts: Parts, run: Run, plan: Plan) -> bool:
 def _note_reading(parts: Parts, run: Run) -> datetime:
     """Write into the history that the list is being read, once; answers since when it is."""
     now = parts.now()
-    text = f"{REMOVING}: asking {parts.facts(run.connection).title} who is on the list"
+    text = f"removing: asking {parts.facts(run.connection).title} who is on the list"
 
     def change(run: Run) -> Run:
         if any(event.text == text for event in run.timeline):
@@ -234,7 +233,7 @@ def _look_up_instead(parts: Parts, run: Run, reason: str) -> None:
     """Give up reading the list: the people can be removed without it, if with more requests."""
     log.step("remove", "list not read", level=logging.WARNING, run_id=run.id, reason=reason)
     now = parts.now()
-    text = f"{REMOVING}: the list could not be read, so everybody is looked up: {reason}"
+    text = f"removing: the list could not be read, so everybody is looked up: {reason}"
 
     def change(run: Run) -> Run:
         return run if run.lists_first is not None else _decided(run.noted(now, text), lists_first=False)

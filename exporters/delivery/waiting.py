@@ -1,5 +1,6 @@
 """What a run waits for, and how much longer it is going to take, as far as that can be known."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -9,9 +10,12 @@ from exporters.delivery import lanes
 from exporters.delivery.account import known_lane
 from exporters.delivery.pace import began_to_send, expected
 from exporters.delivery.records import Delivered
-from exporters.model.lane import Lane
+from exporters.errors import ConfigError
+from exporters.model.batch import BatchProgress
+from exporters.model.lane import Lane, Slot
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
+from exporters.storage import paths
 
 
 class WaitsFor(StrEnum):
@@ -30,7 +34,7 @@ class Waiting(BaseModel):
 
     reason: WaitsFor
     text: str
-    until: AwareDatetime | None = None  #: where the provider has named a time
+    until: AwareDatetime | None = None  #: where the provider has named a time, or it is tried again
     place: PositiveInt | None = None  #: among the runs that wait for a slot; 1 is the next one
     waiters: PositiveInt | None = None  #: how many those are
 
@@ -45,10 +49,24 @@ def waiting(parts: Parts, run: Run) -> Waiting | None:
         return _pause(lane.not_before, f"{title} wants a pause")
     if run.plan is None:
         return _before_the_plan(run)
-    has_slot = run.id in {slot.run for slot in lane.slots}
-    if has_slot and lane.polls_not_before is not None and lane.polls_not_before > parts.now():
+    slots = [slot for slot in lane.slots if slot.run == run.id]
+    if slots and lane.polls_not_before is not None and lane.polls_not_before > parts.now():
         return _pause(lane.polls_not_before, f"{title} answers no questions about import jobs before")
-    return None if has_slot else _turn(lane, run)
+    return _after_failures(parts, slots, title) if slots else _turn(lane, run)
+
+
+def fails(parts: Parts, run: Run) -> bool:
+    """Whether the requests of a run fail at the provider, and are tried again: what `model.status_word` asks for.
+
+    Where a document that tells it cannot be read, nobody knows of any.
+    """
+    if run.status is not RunStatus.PROCESSING or run.plan is None:
+        return False
+    try:
+        waits = waiting(parts, run)
+    except ConfigError:
+        return False
+    return waits is not None and waits.reason is WaitsFor.TROUBLE
 
 
 def _pause(until: datetime, why: str) -> Waiting:
@@ -62,6 +80,20 @@ def _before_the_plan(run: Run) -> Waiting | None:
     if run.troubled_since is not None:
         return Waiting(reason=WaitsFor.TROUBLE, text=f"waiting: {run.trouble}")
     return None
+
+
+def _after_failures(parts: Parts, slots: Sequence[Slot], title: str) -> Waiting | None:
+    """That all that a run has tried last at the provider has failed; None where anything of it goes on."""
+    tries = []
+    for slot in slots:
+        held = parts.documents.read(BatchProgress, paths.progress(slot.run, slot.batch))
+        if held is None or not held.value.failures or held.value.not_before is None:
+            return None
+        tries.append(held.value)
+    until = min(batch.not_before for batch in tries if batch.not_before is not None)
+    failures = max(batch.failures for batch in tries)
+    text = f"waiting: {title} did not answer as it should, {failures} times in a row; it is tried again"
+    return Waiting(reason=WaitsFor.TROUBLE, text=text, until=until)
 
 
 def _turn(lane: Lane, run: Run) -> Waiting | None:

@@ -18,6 +18,7 @@ from exporters.model.messages import BatchMessage
 from exporters.model.run import ExportState, Run, RunStatus
 from exporters.notifications.outbox import tell_hold
 from exporters.parts import Parts
+from exporters.scheduling.cut_short import fail_start
 from exporters.scheduling.next_step import move_later
 from exporters.scheduling.start import ensure_started, read_export
 from exporters.storage import paths
@@ -77,7 +78,11 @@ def _create_again(parts: Parts, state: ExportState) -> None:
     """A start that died before it wrote the run document."""
     if state.active is None or parts.now() - state.active.since < timedelta(minutes=1):
         return
-    export, connection = read_export(parts, state.export)
+    try:
+        export, connection = read_export(parts, state.export)
+    except ConfigError as error:  # it was detached since, for example: nobody else would ever free its place
+        fail_start(parts, state.active, state.export, error)
+        return
     ensure_started(parts, state.active, export, connection)
 
 

@@ -11,7 +11,7 @@ from exporters.errors import ConfigError
 from exporters.model.messages import NotifyMessage
 from exporters.model.notification import Notification, notification_of
 from exporters.model.receiver import Occasion, Receiver
-from exporters.model.run import ExportState, Run
+from exporters.model.run import ExportState, Run, RunStatus
 from exporters.parts import Parts
 from exporters.storage import paths
 
@@ -19,10 +19,11 @@ from exporters.storage import paths
 def tell_end(parts: Parts, run: Run) -> None:
     """Tell the receiver that a run has ended; nothing where there is none. Harmless when repeated.
 
-    To be called before the run's place is freed: a run that is not at work any more was told of.
+    To be called before the run's place is freed: a run that is not at work any more was told of. An occurrence that
+    was skipped is no run, even where one has claimed the place for it at the same moment.
     """
     receiver = run.export.notify
-    if receiver is None:
+    if receiver is None or run.status is RunStatus.SKIPPED:
         return
     state = _state(parts, run)
     if state.active is None or state.active.run != run.id:

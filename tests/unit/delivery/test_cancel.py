@@ -209,7 +209,7 @@ def test_the_watch_ends_a_canceled_run_whose_messages_were_lost(world):
 def test_an_unknown_run_cannot_be_canceled_and_an_unreadable_body_is_refused(world):
     started = world.start()
 
-    assert world.cancel(started, body=b'{"why": 1}').status == 422
+    assert world.cancel(started, body=b'{"why": 1}').status == 400
     body = json.dumps({"run": "/api/runs/newsletter/79738868947999999-0123abcd"}).encode()
     assert world.cancel(Answer(status=202, body=body, headers={})).status == 404
 

@@ -6,7 +6,6 @@ import traceback
 import pytest
 from pydantic import ValidationError
 
-from exporters.api.answers import Request
 from exporters.errors import ConfigError
 from exporters.storage import paths
 from tests.world import World
@@ -114,9 +113,8 @@ def test_an_unreadable_run_does_not_keep_the_watch_from_the_others(world):
 def test_an_unreadable_run_is_shown_as_a_problem(world):
     answer = world.start()
     break_document(world, "runs/")
-    route = {"export": "newsletter", "run": world.run_id(answer)}
 
-    shown = world.exporter.show_run(Request(route=route))
+    shown = world.call("GET", world.address(answer))
 
     assert (shown.status, shown.headers["Content-Type"]) == (500, "application/problem+json")
     assert PRIVATE not in shown.body.decode()

@@ -357,7 +357,7 @@ class TestRepair:
         assert "is gone from the state container: reconcile again" in run["reason"]
         assert world.account.requests == []
 
-    def test_one_that_was_rejected_is_not_carried_out_by_a_retry_that_takes_no_master_key(self, world):
+    def test_one_that_was_rejected_is_not_carried_out_by_a_retry_that_takes_no_judgement(self, world):
         found = world.ended(world.reconcile())
         world.people(2)
         answer = world.repair(found)

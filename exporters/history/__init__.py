@@ -1,0 +1,1 @@
+"""History: which runs there were, and how long they took."""

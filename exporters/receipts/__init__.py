@@ -1,0 +1,1 @@
+"""Receipts: what a run has done, signed."""
