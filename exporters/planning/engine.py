@@ -7,12 +7,12 @@ Python. Both are held to the same tests (`tests/conformance/planning`).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from exporters.model.batch import Tally
 from exporters.model.drift import DriftCounts
 from exporters.model.reject import ReasonCount
-from exporters.planning import drift, leavers, ledger, rejects, suppressed, way_back
+from exporters.planning import drift, leavers, ledger, person, rejects, suppressed, way_back
 from exporters.planning.plan import PlanInputs, Planned, Stage, make_plan
 from exporters.planning.rejects import StagedLines
 from exporters.planning.way_back import WayBack
@@ -78,6 +78,12 @@ class Planning(Protocol):
 
     def find_way_back(self, now: Path, then: Path, *, put_back: Path, leavers: Path, work: Path) -> WayBack:
         """As `planning.way_back.find_way_back`."""
+
+    def find_person(self, file: Path, of: Sequence[str], *, limit: int, work: Path) -> Sequence[Mapping[str, Any]]:
+        """As `planning.person.find_in_table`."""
+
+    def erase_person(self, file: Path, of: Sequence[str], target: Path, *, work: Path) -> int:
+        """As `planning.person.erase_from_table`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,3 +190,9 @@ class DuckDbPlanning:
             memory_mb=self.memory_mb,
             threads=self.threads,
         )
+
+    def find_person(self, file: Path, of: Sequence[str], *, limit: int, work: Path) -> Sequence[Mapping[str, Any]]:
+        return person.find_in_table(file, of, limit=limit, work=work, memory_mb=self.memory_mb, threads=self.threads)
+
+    def erase_person(self, file: Path, of: Sequence[str], target: Path, *, work: Path) -> int:
+        return person.erase_from_table(file, of, target, work=work, memory_mb=self.memory_mb, threads=self.threads)

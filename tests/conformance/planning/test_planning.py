@@ -20,6 +20,7 @@ from exporters.model.fields import ContactShape
 from exporters.planning import suppressed
 from exporters.planning.engine import DuckDbPlanning, Planning
 from exporters.planning.members import encode_members
+from exporters.planning.person import is_about, spellings
 from exporters.planning.plan import PlanInputs, Planned
 from exporters.providers.base import BatchLimits, Member, Suppression, SuppressionKind
 from exporters.segments.reading import fetch_segment
@@ -418,6 +419,43 @@ def test_leavers_are_found_on_the_list_and_cut_the_same_with_both(engines, seed)
             for engine in engines
         ]
     )
+
+
+def erase_person(engines: Sequence[Engine], files: Sequence[Path], address: str) -> int:
+    """Erase somebody with every engine, each from a file of its own; answers how many rows were theirs."""
+    of, counts = spellings(address), []
+    for engine, file in zip(engines, files, strict=True):
+        target, again = engine.file("others"), engine.file("others-again")
+        found = engine.planning.find_person(file, of, limit=100, work=engine.folder("find"))
+        counts.append(engine.planning.erase_person(file, of, target, work=engine.folder("erase")))
+        assert counts[-1] == len(found)
+        assert engine.read(target) == [row for row in engine.read(file) if not is_about(row, of)]
+        assert engine.planning.find_person(target, of, limit=100, work=engine.folder("find-again")) == []
+        assert engine.planning.erase_person(target, of, again, work=engine.folder("erase-again")) == 0
+        assert not again.exists()
+    same([[row["email"] for row in engine.read(engine.file("others"))] for engine in engines])
+    return same(counts)
+
+
+@pytest.mark.parametrize(
+    ("address", "rows"),
+    [("P1@example.com", 2), ("o'neil@example.com", 1), ('"q q"@example.com', 1), ("b@bücher.example", 1)],
+)
+def test_a_person_is_erased_from_rejects_the_same_with_both(engines, address, rows):
+    people = ("p1@example.com", "o'neil@example.com", '""q q""@example.com', "b@bücher.example")
+    lines = [f',"{email}",Ann' for email in people]
+    about_others = ["P1@Example.com,c@example.com,Ann", ",d@example.com,", "P1@Example.com,d@example.com,Ann"]
+    data = "\n".join(["City,EMail,FirstName", *lines, *lines, *about_others])
+    for engine in engines:
+        engine.plan(data.encode(), SHAPES[0], LIMITS[0], engine.folder("next"))
+
+    assert erase_person(engines, [engine.planned.rejects for engine in engines], address) == rows
+
+
+def test_a_person_is_erased_from_a_ledger_the_same_with_both(engines):
+    with_ledger(engines, "run", 0, 1, 2)
+
+    assert erase_person(engines, [engine.ledger for engine in engines], " P1@Example.com ") == 1
 
 
 def test_each_engine_reads_its_own_files_only(engines):
