@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AZURITE := infra/local/node_modules/.package-lock.json
 
-.PHONY: help install start demo test check simulate bench lock python clean
+.PHONY: help install start demo test lint check reference simulate bench lock python clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -35,13 +35,19 @@ demo: install ## export 100,000 people to SendGrid and Brevo sandboxes and compa
 	@$(BIN)/python -m infra.local.demo
 
 test: install ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -q -n auto tests/unit
+	@$(BIN)/python -m pytest tests/simulation tests/conformance tests/integration
 
-check: $(READY) ## lint, types and unit tests, in a few minutes
+lint: $(READY) ## format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+check: lint ## lint, types and unit tests, in a few minutes
 	@$(BIN)/python -m pytest -q -n auto tests/unit
+
+reference: $(READY) ## write the tables of docs/api.md and docs/errors/ anew, from the code
+	@$(BIN)/python -m infra.reference
 
 simulate: $(READY) ## whole runs with every fault that may happen, one world a seed: SEEDS=1000; SEED=7 shows one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(FIRST),--first $(FIRST))

@@ -5,7 +5,8 @@ from functools import cache
 
 import azure.functions as func
 
-from exporters.api.answers import Answer, Request
+from exporters.api.answers import Answer
+from exporters.api.reading import request_of
 from exporters.exporter import Exporter
 from exporters.memory import share_arenas
 
@@ -40,84 +41,78 @@ def tick(timer: func.TimerRequest) -> None:
     exporter().tick()
 
 
-@app.route("exports/{export}/runs", methods=["POST"])
-def start_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().start(_request(req)))
+# One function for each resource, with every method: the host tries routes in the order in which functions were found,
+# so no address may fit two of them. Who may call what is in `exporters.api.routes`, not in the keys of the platform.
+@app.route("connections/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def connections(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}", methods=["GET"])
-def show_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().show_run(_request(req)))
+@app.route("exports/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def exports(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}/cancel", methods=["POST"])
-def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().cancel_run(_request(req)))
+@app.route("runs/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def runs(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}/retry", methods=["POST"])
-def retry_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().retry_run(_request(req)))
+@app.route("segments/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def segments(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-# ADMIN, the platform's master key: a function key is what automations start runs with, and what starts a run must not
-# lift the brake that holds it.
-@app.route("runs/{export}/{run}/approve", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def approve_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().approve_run(_request(req)))
+@app.route("providers/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def providers(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}/reject", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def reject_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().reject_run(_request(req)))
+@app.route("schedules/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def schedules(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("exports/{export}/preview", methods=["POST"])
-def preview(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().preview(_request(req)))
+@app.route("configuration", auth_level=func.AuthLevel.ANONYMOUS)
+def configuration(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-# ADMIN: it shows people's data.
-@app.route("exports/{export}/preview/unmasked", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def preview_unmasked(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().preview_unmasked(_request(req)))
+@app.route("audit/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def audit(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-# ADMIN: both deal with people's data, and the second could put anyone on a list.
-@app.route("runs/{export}/{run}/rejects", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
-def show_rejects(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().show_rejects(_request(req)))
+@app.route("people/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def people(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}/corrections", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def start_corrections(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().start_corrections(_request(req)))
+@app.route("receipts/{*rest}", auth_level=func.AuthLevel.ANONYMOUS)
+def receipts(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("exports/{export}/reconciliations", methods=["POST"])
-def start_reconciliation(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().start_reconciliation(_request(req)))
+@app.route("me", auth_level=func.AuthLevel.ANONYMOUS)
+def me(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-# ADMIN: the first shows people's data, the others put people on a list, or take them off it, whom no segment names.
-@app.route("runs/{export}/{run}/drift", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
-def show_drift(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().show_drift(_request(req)))
+@app.route("openapi.json", auth_level=func.AuthLevel.ANONYMOUS)
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    return _answer(req)
 
 
-@app.route("runs/{export}/{run}/repair", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def start_repair(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().start_repair(_request(req)))
-
-
-@app.route("exports/{export}/undo", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
-def start_undo(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().start_undo(_request(req)))
-
-
-@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health", auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    return _response(exporter().health())
+    return _answer(req)
+
+
+# FUNCTION: the platform has checked the key before this is called.
+@app.route("automation/{*rest}", auth_level=func.AuthLevel.FUNCTION)
+def automation(req: func.HttpRequest) -> func.HttpResponse:
+    request = request_of(req.method, req.url, req.headers, req.get_body(), below="/api/automation")
+    return _response(exporter().answer_key(request))
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PLAN_QUEUE%", connection=STORAGE)
@@ -140,6 +135,11 @@ def send_notification(message: func.QueueMessage) -> None:
     exporter().send_notification(message.get_body())
 
 
+@app.queue_trigger(arg_name="message", queue_name="%ERASE_QUEUE%", connection=STORAGE)
+def erase_person(message: func.QueueMessage) -> None:
+    exporter().erase_person(message.get_body())
+
+
 @app.queue_trigger(arg_name="message", queue_name="%PLAN_QUEUE%-poison", connection=STORAGE)
 def abandon_run(message: func.QueueMessage) -> None:
     exporter().abandon_run(message.get_body())
@@ -160,13 +160,17 @@ def abandon_notification(message: func.QueueMessage) -> None:
     exporter().abandon_notification(message.get_body())
 
 
-def _request(req: func.HttpRequest) -> Request:
-    headers = {name.lower(): value for name, value in req.headers.items()}
-    return Request(route=dict(req.route_params), headers=headers, query=dict(req.params), body=req.get_body())
+@app.queue_trigger(arg_name="message", queue_name="%ERASE_QUEUE%-poison", connection=STORAGE)
+def abandon_erasure(message: func.QueueMessage) -> None:
+    exporter().abandon_erasure(message.get_body())
+
+
+def _answer(req: func.HttpRequest) -> func.HttpResponse:
+    return _response(exporter().answer(request_of(req.method, req.url, req.headers, req.get_body())))
 
 
 def _response(answer: Answer) -> func.HttpResponse:
     headers = dict(answer.headers)
     return func.HttpResponse(
-        answer.body, status_code=answer.status, mimetype=headers.pop("Content-Type"), headers=headers
+        answer.body, status_code=answer.status, mimetype=headers.pop("Content-Type", None), headers=headers
     )

@@ -27,6 +27,10 @@ from exporters.storage.secrets import KeyVaultSecrets
 #: Blobs up to this size travel in one request; larger ones in blocks of 4 MiB, a few at a time, to bound memory.
 SINGLE_TRANSFER = 8 * 1024 * 1024
 BLOCK = 4 * 1024 * 1024
+#: A firewall that drops packets must not keep an HTTP answer waiting for minutes, as the SDK's own limits would. Ours.
+VAULT_CONNECTS_WITHIN_S = 10
+VAULT_ANSWERS_WITHIN_S = 20
+VAULT_TRIES_AGAIN = 2
 
 
 class LocalCredential:
@@ -45,6 +49,7 @@ def build(settings: Settings) -> Exporter:
     credential: TokenCredential = LocalCredential() if settings.local_mode else _identity(settings)
     state = _blobs(settings, settings.state_account, credential)
     segments = _blobs(settings, settings.segments_account, credential)
+    trail = settings.audit_container
     urls = {"sendgrid": settings.sendgrid_url, "brevo": settings.brevo_url}
 
     def connect(connection: Connection, key: SecretStr) -> Provider:
@@ -53,6 +58,7 @@ def build(settings: Settings) -> Exporter:
     return Exporter(
         Parts(
             state=AzureBlobStore(state.get_container_client(settings.state_container)),
+            audit=None if trail is None else AzureBlobStore(state.get_container_client(trail)),
             segments=AzureBlobStore(segments.get_container_client(settings.segments_container)),
             queues=AzureQueues(_queues(settings, credential)),
             queue_names=QueueNames(
@@ -60,6 +66,7 @@ def build(settings: Settings) -> Exporter:
                 batch=settings.batch_queue,
                 poll=settings.poll_queue,
                 notify=settings.notify_queue,
+                erase=settings.erase_queue,
             ),
             secrets=KeyVaultSecrets(_vault(settings, credential)),
             webhooks=HttpWebhooks(),
@@ -68,6 +75,7 @@ def build(settings: Settings) -> Exporter:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             settle=timedelta(seconds=settings.snapshot_settle_s),
+            sign_in=settings.sign_in,
             planning=DuckDbPlanning(memory_mb=settings.plan_memory_mb, threads=settings.plan_threads),
             step_limit=settings.step_limit,
         )
@@ -100,4 +108,11 @@ def _queues(settings: Settings, credential: TokenCredential) -> QueueServiceClie
 
 def _vault(settings: Settings, credential: TokenCredential) -> SecretClient:
     # The sandbox's domain is not that of the resource in its challenge; a real vault's must be.
-    return SecretClient(settings.vault_url, credential, verify_challenge_resource=not settings.local_mode)
+    return SecretClient(
+        settings.vault_url,
+        credential,
+        verify_challenge_resource=not settings.local_mode,
+        connection_timeout=VAULT_CONNECTS_WITHIN_S,
+        read_timeout=VAULT_ANSWERS_WITHIN_S,
+        retry_total=VAULT_TRIES_AGAIN,
+    )

@@ -1,16 +1,20 @@
 """The use cases, as the triggers call them. Each may run twice; why that is harmless stands where it is implemented."""
 
-from exporters.api import corrections, drift, health, preview, reconciliations, rejects, runs, undo
-from exporters.api.answers import Answer, Request, answered
+from exporters.api.answers import Answer, Request
+from exporters.api.callers import caller_of, key_caller
+from exporters.api.routes import AUTOMATION, ROUTES
+from exporters.api.routing import at_key_door, dispatch
+from exporters.configuration import old_keys
 from exporters.delivery.abandon import abandon_batch, abandon_run, read_poisoned
 from exporters.delivery.move import move_run
 from exporters.delivery.poll import poll_batch
 from exporters.delivery.send import send_batch
 from exporters.delivery.watch import watch
-from exporters.model.messages import BatchMessage, NotifyMessage, PollMessage, RunMessage
+from exporters.model.messages import BatchMessage, EraseMessage, NotifyMessage, PollMessage, RunMessage
 from exporters.notifications.deliver import abandon_notification, deliver
 from exporters.parts import Parts
-from exporters.scheduling.start import start_due
+from exporters.privacy import erase
+from exporters.scheduling.tick import start_due
 
 
 class Exporter:
@@ -24,67 +28,24 @@ class Exporter:
         try:
             start_due(self.parts)
         finally:  # what is at work must not wait for what cannot be started
-            watch(self.parts)
+            try:
+                watch(self.parts)
+            finally:
+                try:
+                    erase.watch(self.parts)
+                finally:
+                    old_keys.drop_noted(self.parts)
 
-    def start(self, request: Request) -> Answer:
-        """POST /api/exports/{export}/runs"""
-        return answered(lambda: runs.start(self.parts, request))
+    def answer(self, request: Request) -> Answer:
+        """Any request but those with the function key: whoever the platform's sign-in says."""
+        return dispatch(self.parts, ROUTES, request, caller_of(request.headers, self.parts.sign_in))
 
-    def show_run(self, request: Request) -> Answer:
-        """GET /api/runs/{export}/{run}"""
-        return answered(lambda: runs.show(self.parts, request))
+    def answer_key(self, request: Request) -> Answer:
+        """A request whose function key the platform has checked; its path begins after /api/automation.
 
-    def approve_run(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/approve, master key"""
-        return answered(lambda: runs.approve(self.parts, request))
-
-    def reject_run(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/reject, master key"""
-        return answered(lambda: runs.reject(self.parts, request))
-
-    def cancel_run(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/cancel"""
-        return answered(lambda: runs.cancel_run(self.parts, request))
-
-    def retry_run(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/retry"""
-        return answered(lambda: runs.retry_run(self.parts, request))
-
-    def preview(self, request: Request) -> Answer:
-        """POST /api/exports/{export}/preview: values masked"""
-        return answered(lambda: preview.preview(self.parts, request))
-
-    def preview_unmasked(self, request: Request) -> Answer:
-        """POST /api/exports/{export}/preview/unmasked, master key"""
-        return answered(lambda: preview.preview(self.parts, request, masked=False))
-
-    def show_rejects(self, request: Request) -> Answer:
-        """GET /api/runs/{export}/{run}/rejects, master key"""
-        return answered(lambda: rejects.show(self.parts, request))
-
-    def start_corrections(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/corrections, master key"""
-        return answered(lambda: corrections.start(self.parts, request))
-
-    def start_reconciliation(self, request: Request) -> Answer:
-        """POST /api/exports/{export}/reconciliations"""
-        return answered(lambda: reconciliations.start(self.parts, request))
-
-    def show_drift(self, request: Request) -> Answer:
-        """GET /api/runs/{export}/{run}/drift, master key"""
-        return answered(lambda: drift.show(self.parts, request))
-
-    def start_repair(self, request: Request) -> Answer:
-        """POST /api/runs/{export}/{run}/repair, master key"""
-        return answered(lambda: reconciliations.repair(self.parts, request))
-
-    def start_undo(self, request: Request) -> Answer:
-        """POST /api/exports/{export}/undo, master key"""
-        return answered(lambda: undo.start(self.parts, request))
-
-    def health(self) -> Answer:
-        """GET /api/health"""
-        return health.check(self.parts)
+        Whom the sign-in header names does not matter here: the key opens no more for an administrator.
+        """
+        return at_key_door(dispatch(self.parts, AUTOMATION, request, key_caller(request.headers)))
 
     def move_run(self, body: bytes) -> None:
         """Plan a run, let it wait for its turn, or finish it."""
@@ -101,6 +62,10 @@ class Exporter:
     def send_notification(self, body: bytes) -> None:
         """Make the next try to post a notification."""
         deliver(self.parts, NotifyMessage.model_validate_json(body))
+
+    def erase_person(self, body: bytes) -> None:
+        """Do some of an erasure."""
+        erase.erase(self.parts, EraseMessage.model_validate_json(body))
 
     def abandon_run(self, body: bytes) -> None:
         """End a run whose message was poisoned."""
@@ -121,3 +86,8 @@ class Exporter:
         """End a notification whose message was poisoned."""
         if (message := read_poisoned(NotifyMessage, body)) is not None:
             abandon_notification(self.parts, message)
+
+    def abandon_erasure(self, body: bytes) -> None:
+        """Try an erasure less often whose message was poisoned."""
+        if (message := read_poisoned(EraseMessage, body)) is not None:
+            erase.abandon(self.parts, message)

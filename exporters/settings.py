@@ -1,11 +1,13 @@
 """Every setting, read from the environment once. The README and `local.settings.sample.json` are checked against it."""
 
 from datetime import timedelta
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exporters.model.caller import SignIn
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -51,6 +53,11 @@ class Settings(BaseSettings):
         validation_alias="STATE_CONTAINER",
         description="Private container of connections, exports, runs, ledgers and staged batches.",
     )
+    audit_container: str | None = Field(
+        default=None,
+        validation_alias="AUDIT_CONTAINER",
+        description="Container of the audit trail in the state's account, if it is another one: it can be immutable.",
+    )
     plan_queue: str = Field(
         default="plan-runs", validation_alias="PLAN_QUEUE", description="Queue of runs that can be moved on."
     )
@@ -62,6 +69,9 @@ class Settings(BaseSettings):
     )
     notify_queue: str = Field(
         default="notify", validation_alias="NOTIFY_QUEUE", description="Queue of notifications to post to receivers."
+    )
+    erase_queue: str = Field(
+        default="erase-people", validation_alias="ERASE_QUEUE", description="Queue of erasures that can go on."
     )
     tick_schedule: str = Field(
         default="0 * * * * *",
@@ -109,6 +119,18 @@ class Settings(BaseSettings):
         validation_alias="LOCAL_MODE",
         description="On for the cloud on one machine, with the vault sandbox. Refuses to start in Azure.",
     )
+    sign_in_by: Literal["platform"] | None = Field(
+        default=None,
+        validation_alias="SIGN_IN",
+        description="`platform` where App Service authentication is on, which tells the app who is signed in. Without "
+        "it nobody is, and only the function key opens anything; with LOCAL_MODE everybody is an administrator.",
+    )
+    azure_signs_in: bool | None = Field(
+        default=None,
+        validation_alias="WEBSITE_AUTH_ENABLED",
+        # https://learn.microsoft.com/azure/app-service/reference-app-settings#authentication--authorization
+        description="Set by Azure: whether App Service authentication is on; never set it yourself.",
+    )
     azure_site: str | None = Field(
         default=None, validation_alias="WEBSITE_SITE_NAME", description="Set by Azure; never set it yourself."
     )
@@ -117,8 +139,19 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.local_mode and self.azure_site is not None:
             raise ValueError("LOCAL_MODE must not be set in Azure: it believes any vault on this machine")
+        if self.sign_in_by is not None and not self.local_mode and self.azure_site is None:
+            raise ValueError("SIGN_IN is for Azure, where the platform keeps others from writing its header")
+        if self.sign_in_by is not None and self.azure_signs_in is False:
+            raise ValueError("SIGN_IN says that App Service authentication is on, and Azure that it is not: turn it on")
         if self.local_mode and urlsplit(self.vault_url).hostname not in LOOPBACK:
             raise ValueError("with LOCAL_MODE, KEY_VAULT_URL must be a vault sandbox on this machine")
         if self.storage_connection is None and self.storage_account is None:
             raise ValueError("set AzureWebJobsStorage__accountName (in Azure) or AzureWebJobsStorage (for Azurite)")
         return self
+
+    @property
+    def sign_in(self) -> SignIn:
+        """Whether the sign-in header can be believed."""
+        if self.sign_in_by == "platform":
+            return SignIn.PLATFORM
+        return SignIn.LOCAL if self.local_mode else SignIn.OFF

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exporters.api.answers import Answer, Request
+from exporters.api.answers import Answer
 from exporters.model.run import ExportState
 from exporters.storage import paths
 from tests.unit.planning.plans import rows
@@ -17,7 +17,7 @@ NO_BRAKES = {"max_share_removed": 1, "min_share_of_last": 0}
 
 
 class ListWorld(World):
-    """An exporter, and somebody with the master key."""
+    """An exporter, and somebody who looks after its list."""
 
     def twin(self) -> "ListWorld":
         """Another world with the same state, in which nothing is under way."""
@@ -33,21 +33,19 @@ class ListWorld(World):
 
     def reconcile(self, export: str = "newsletter", *, key: str | None = None) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
-        return self.exporter.start_reconciliation(Request(route={"export": export}, headers=headers))
+        return self.call("POST", f"/exports/{export}/reconciliations", headers=headers)
 
     def repair(self, reconciliation: dict[str, Any], *, key: str | None = None) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
-        route = {"export": reconciliation["export"], "run": reconciliation["id"]}
-        return self.exporter.start_repair(Request(route=route, headers=headers))
+        return self.call("POST", f"/runs/{reconciliation['export']}/{reconciliation['id']}/repair", headers=headers)
 
     def undo(self, run: str, *, key: str | None = None, export: str = "newsletter") -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
         body = json.dumps({"run": run}).encode()
-        return self.exporter.start_undo(Request(route={"export": export}, headers=headers, body=body))
+        return self.call("POST", f"/exports/{export}/undo", headers=headers, body=body)
 
     def drift(self, run: dict[str, Any], *, accept: str = "", **query: str) -> Answer:
-        route = {"export": run["export"], "run": run["id"]}
-        return self.exporter.show_drift(Request(route=route, headers={"accept": accept}, query=query))
+        return self.call("GET", f"/runs/{run['export']}/{run['id']}/drift", headers={"accept": accept}, query=query)
 
     def ended(self, answer: Answer, **options: bool) -> dict[str, Any]:
         """The run of a start, once nothing more happens."""
@@ -57,7 +55,7 @@ class ListWorld(World):
 
     def shown(self, run: dict[str, Any]) -> dict[str, Any]:
         """A run as it is now."""
-        answer = self.exporter.show_run(Request(route={"export": run["export"], "run": run["id"]}))
+        answer = self.call("GET", f"/runs/{run['export']}/{run['id']}")
         return dict(json.loads(answer.body))
 
     def differing(self, run: dict[str, Any]) -> dict[str, str]:

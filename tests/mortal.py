@@ -7,7 +7,7 @@ from typing import Any
 from exporters.exporter import Exporter
 from tests.world import World
 
-CHANGES = {"create", "replace", "put", "delete", "upload", "send", "post"}
+CHANGES = {"create", "replace", "put", "append", "delete", "upload", "upload_over", "send", "post"}
 
 
 class Died(BaseException):
@@ -40,8 +40,12 @@ class Mortal:
 
     def deliver(self, world: World, queue: str, body: str) -> bool:
         """Deliver one message; False when the process died. The next one finds another process."""
+        return self.survives(lambda: world.deliver(queue, body))
+
+    def survives(self, do: Callable[[], object]) -> bool:
+        """Do something; False when the process died of it."""
         try:
-            world.deliver(queue, body)
+            do()
         except Died:
             self._is_dead = False
             return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporters.api.answers import Answer, Request
+from exporters.api.answers import Answer
 from exporters.exporter import Exporter
 from exporters.model.export import Mapping
 from exporters.model.fields import FieldType, TargetField, custom_name
@@ -70,13 +70,11 @@ class TypedWorld(World):
         return self.rejects_as("", run, **query)
 
     def rejects_as(self, accept: str, run: dict[str, Any], **query: str) -> Answer:
-        route = {"export": run["export"], "run": run["id"]}
-        return self.exporter.show_rejects(Request(route=route, headers={"accept": accept}, query=query))
+        return self.call("GET", f"/runs/{run['export']}/{run['id']}/rejects", headers={"accept": accept}, query=query)
 
     def correct(self, run: dict[str, Any], body: bytes, **headers: str) -> Answer:
         named = {"content-type": "text/csv"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        route = {"export": run["export"], "run": run["id"]}
-        return self.exporter.start_corrections(Request(route=route, headers=named, body=body))
+        return self.call("POST", f"/runs/{run['export']}/{run['id']}/corrections", headers=named, body=body)
 
     def corrected_now(self, run: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Post a corrected file, let its run come to its end, and show it."""

@@ -1,7 +1,7 @@
 """The whole app on in-memory parts: a clock that is moved by hand, queues that are pumped, and a simulated provider."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -9,20 +9,24 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 
 from exporters.api.answers import Answer, Request
-from exporters.errors import AccessError, ConfigError, ExporterError
+from exporters.errors import AccessError, ConfigError, ExporterError, RefusedError
 from exporters.exporter import Exporter
+from exporters.model.caller import SignIn
 from exporters.model.connection import Connection
-from exporters.model.export import Mapping
-from exporters.model.fields import ContactShape, TargetField, email_field
+from exporters.model.export import Mapping as FieldMapping
+from exporters.model.fields import ContactShape, FieldType, StandardField, TargetField, email_field
 from exporters.notifications.webhooks import Reply
 from exporters.parts import Parts, QueueNames
 from exporters.planning.engine import DuckDbPlanning
 from exporters.providers.base import (
     Access,
+    AccountField,
     BatchLimits,
+    ContactList,
     Envelope,
     JobReport,
     JobState,
+    Lists,
     Member,
     Members,
     Refusal,
@@ -88,6 +92,12 @@ class Account:
     suppressions_after: int = 0  #: questions that are answered with "the file is being written" first
     not_before_s: float | None = None
     polls_not_before_s: float | None = None
+    #: Id -> name, in the order in which they are told.
+    lists: dict[str, str] = field(default_factory=lambda: {"list-1": "List"})
+    max_lists: int = 1_000  #: room for so many
+    custom_fields: dict[str, FieldType] = field(default_factory=dict)
+    #: Called before the lists or the fields are told, or a list is made; may raise.
+    on_question: Callable[[], None] = lambda: None
 
 
 class SimulatedProvider:
@@ -105,10 +115,13 @@ class SimulatedProvider:
     suppressions_at_once: ClassVar[bool] = True
     stated_limit: ClassVar[int] = 1_000
     pace_per_minute: ClassVar[float] = 100.0
+    max_list_name: ClassVar[int] = 40
+    standard_names: ClassVar[Mapping[StandardField, str]] = {name: name.value for name in StandardField}
 
     #: Suppressions that one answer holds, and how long the file takes that they come in.
     SUPPRESSIONS_A_PAGE: ClassVar[int] = 2
     MEMBERS_A_PAGE: ClassVar[int] = 5
+    LISTS_A_PAGE: ClassVar[int] = 3
     FILE_WAIT_S: ClassVar[float] = 5.0
 
     def __init__(self, account: Account, key: SecretStr) -> None:
@@ -127,7 +140,7 @@ class SimulatedProvider:
     def canonical_list_id(list_id: str) -> str:
         return list_id.lower()
 
-    def check_access(self, list_id: str, mapping: Mapping, *, count_account: bool = False) -> Access:
+    def check_access(self, list_id: str, mapping: FieldMapping, *, count_account: bool = False) -> Access:
         self._check_key()
         self._check_list(list_id)
         standard = mapping.standard().items()
@@ -189,6 +202,33 @@ class SimulatedProvider:
         self._check_key()
         return self._account.id
 
+    def lists(self, token: str | None) -> Lists:
+        self._check_key()
+        self._account.on_question()
+        first = int(token or 0)
+        last = first + self.LISTS_A_PAGE
+        rows = [
+            ContactList(id=list_id, name=name, count=len(self._account.on_list) if list_id == "list-1" else 0)
+            for list_id, name in self._account.lists.items()
+        ]
+        return Lists(rows=rows[first:last], token=str(last) if last < len(rows) else None)
+
+    def create_list(self, name: str) -> ContactList:
+        self._check_key()
+        self._account.on_question()
+        if len(self._account.lists) >= self._account.max_lists:
+            raise RefusedError("The provider refuses the new list: there is no room for one more.")
+        created = ContactList(id=f"list-{len(self._account.lists) + 1}", name=name, count=0)
+        self._account.lists[created.id] = name
+        return created
+
+    def fields(self) -> Sequence[AccountField]:
+        self._check_key()
+        self._account.on_question()
+        standard = [AccountField(name=name.value, type=FieldType.TEXT, standard=name) for name in StandardField]
+        more = self._account.custom_fields.items()
+        return [*standard, *(AccountField(name=name, type=kind, standard=None) for name, kind in more)]
+
     def members(self, list_id: str, token: str | None) -> Members:
         self._check_key()
         self._check_list(list_id)
@@ -229,7 +269,7 @@ class SimulatedProvider:
         return job_id
 
     def _check_list(self, list_id: str) -> None:
-        if list_id != "list-1":
+        if list_id not in self._account.lists:
             raise ConfigError(f"There is no list {list_id}")
 
     def _check_key(self) -> None:
@@ -283,7 +323,7 @@ class World:
             state=self.state,
             segments=self.segments,
             queues=self.queues,
-            queue_names=QueueNames(plan="plan", batch="batch", poll="poll", notify="notify"),
+            queue_names=QueueNames(plan="plan", batch="batch", poll="poll", notify="notify", erase="erase"),
             secrets=self.secrets,
             webhooks=self.receiver,
             connect=lambda _, key: self.provider(self.account, key),
@@ -293,6 +333,7 @@ class World:
             settle=timedelta(seconds=60),
             planning=DuckDbPlanning(memory_mb=64, threads=1),
             step_limit=timedelta(minutes=10),
+            sign_in=SignIn.LOCAL,
         )
         self.exporter = Exporter(self.parts)
         self.errors: list[ExporterError] = []
@@ -330,36 +371,50 @@ class World:
         self.segment("EMail,FirstName\n" + "".join(f"{email},{first_name}\n" for email in emails))
         return emails
 
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """A request to an address below /api; its body is JSON where no header says otherwise."""
+        named = ({"content-type": "application/json"} if body else {}) | dict(headers or {})
+        request = Request(method=method, path=path, headers=named, query=query or {}, body=body)
+        return self.exporter.answer(request)
+
     def start(self, export: str = "newsletter", *, key: str | None = None, body: bytes = b"") -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
-        return self.exporter.start(Request(route={"export": export}, headers=headers, body=body))
+        return self.call("POST", f"/exports/{export}/runs", headers=headers, body=body)
 
     def run_id(self, answer: Answer) -> str:
         return str(json.loads(answer.body)["id"])
 
     def approve(self, answer: Answer, *, body: bytes = b"") -> Answer:
         """Let the run of a start go on."""
-        return self.exporter.approve_run(Request(route=self._route(answer), body=body))
+        return self.call("POST", f"{self.address(answer)}/approve", body=body)
 
     def reject(self, answer: Answer, *, body: bytes = b"") -> Answer:
         """End the run of a start."""
-        return self.exporter.reject_run(Request(route=self._route(answer), body=body))
+        return self.call("POST", f"{self.address(answer)}/reject", body=body)
 
     def cancel(self, answer: Answer, *, body: bytes = b"") -> Answer:
         """Have the run of a start end."""
-        return self.exporter.cancel_run(Request(route=self._route(answer), body=body))
+        return self.call("POST", f"{self.address(answer)}/cancel", body=body)
 
     def retry(self, answer: Answer, *, key: str | None = None) -> Answer:
         """Start a run that sends what the run of a start did not deliver."""
         headers = {} if key is None else {"idempotency-key": key}
-        return self.exporter.retry_run(Request(route=self._route(answer), headers=headers))
+        return self.call("POST", f"{self.address(answer)}/retry", headers=headers)
 
     def preview(self, export: str = "newsletter", *, body: bytes = b"") -> Answer:
-        return self.exporter.preview(Request(route={"export": export}, body=body))
+        return self.call("POST", f"/exports/{export}/preview", body=body)
 
     def show(self, answer: Answer) -> dict[str, Any]:
         """The run of a start, as a caller sees it."""
-        shown = self.exporter.show_run(Request(route=self._route(answer)))
+        shown = self.call("GET", self.address(answer))
         assert shown.status == 200
         return dict(json.loads(shown.body))
 
@@ -369,6 +424,7 @@ class World:
             "batch": self.exporter.send_batch,
             "poll": self.exporter.poll_batch,
             "notify": self.exporter.send_notification,
+            "erase": self.exporter.erase_person,
         }[queue]
         handler(body.encode())
 
@@ -392,9 +448,10 @@ class World:
         self.pump()
         return self.show(answer)
 
-    def _route(self, answer: Answer) -> dict[str, str]:
-        _, _, _, export, run = json.loads(answer.body).get("run", answer.headers.get("Location", "")).split("/")
-        return {"export": export, "run": run}
+    def address(self, answer: Answer) -> str:
+        """Where the run of a start is, below /api."""
+        address = str(json.loads(answer.body).get("run", answer.headers.get("Location", "")))
+        return address.removeprefix("/api")
 
     def _facts(self, connection: Connection) -> type[SimulatedProvider]:
         if connection.provider != SimulatedProvider.name:

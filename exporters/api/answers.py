@@ -3,32 +3,67 @@ https://www.rfc-editor.org/rfc/rfc9457).
 """
 
 import json
+import logging
+import math
+import re
+import traceback
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from exporters.errors import ConfigError, StorageConflictError
+from exporters import log
+from exporters.api.problems import TYPE_PREFIX
+from exporters.errors import (
+    AccessError,
+    ConfigError,
+    NotCompleteError,
+    RefusedError,
+    SegmentError,
+    StorageConflictError,
+    ThrottledError,
+    TransientError,
+)
+from exporters.model.caller import NOBODY, Caller
+
+#: Headers of every answer, where it does not say otherwise: what it holds is for this caller, now, and of its type.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+#: Seconds after which to ask again for what may pass.
+RETRY_AFTER_S = 10
+#: Neither may stand in a header. https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What a handler needs of an HTTP request. Header names are lower case."""
 
+    method: str = "GET"
+    path: str = "/"  #: below /api, percent-decoded but for slashes within its parts
+    caller: Caller = NOBODY
     route: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()  #: parameters of the query that stand there more than once
     body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP response."""
+    """An HTTP response. Raises ValueError for a header that would not be one, or would become two."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if _CONTROLS.search(name + value):
+                raise ValueError("a header of an answer holds a control character")
+        object.__setattr__(self, "headers", {**HEADERS, **self.headers})
 
 
 def document(value: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -36,24 +71,42 @@ def document(value: BaseModel, *, status: int = 200, headers: Mapping[str, str] 
     return Answer(
         status=status,
         body=value.model_dump_json().encode(),
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})},
+        headers={"Content-Type": "application/json", **(headers or {})},
     )
 
 
 def answered(handle: Callable[[], Answer]) -> Answer:
-    """The handler's answer; a problem document also where the app's own state is at fault."""
+    """The handler's answer; a problem document where it raises, whatever that is."""
     try:
         return handle()
+    except ThrottledError as error:
+        return problem(503, "throttled", "Not now", str(error), headers=_retry_after(error.wait_s))
+    except (TransientError, NotCompleteError) as error:
+        return problem(503, "not-ready", "Not now", str(error), headers=_retry_after(RETRY_AFTER_S))
+    except (AccessError, SegmentError, RefusedError) as error:
+        return problem(422, "export-unusable", "The export cannot run", str(error))
     except ConfigError as error:
         return problem(500, "state-unreadable", "The app's state cannot be read", str(error))
     except (AzureError, StorageConflictError):
-        return problem(
-            503,
-            "storage-unreachable",
-            "Not now",
-            "The app's storage did not answer as it should; try again",
-            headers={"Retry-After": "10"},
-        )
+        detail = "The app's storage did not answer as it should; try again"
+        return problem(503, "storage-unreachable", "Not now", detail, headers=_retry_after(RETRY_AFTER_S))
+    except Exception as error:  # noqa: BLE001  callers get an answer whatever our bug is
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Answer:
+    """What nobody has thought of. The log names the error's type and places; its text may hold people's data."""
+    reference = uuid.uuid4().hex[:12]
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    kind = type(error).__name__
+    log.step("answer", "unexpected", level=logging.ERROR, reference=reference, error=kind, places=places)
+    detail = f"Try again, and if it comes again give the reference {reference} to whoever runs the app"
+    return problem(500, "unexpected", "Something went wrong", detail)
+
+
+def _retry_after(wait_s: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(wait_s)))}
 
 
 def problem(
@@ -63,11 +116,11 @@ def problem(
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
-    **members: str,
+    **members: object,
 ) -> Answer:
     """A problem document. `name` is the stable last part of its type, `detail` says what to do."""
     body = {
-        "type": f"urn:segment-exporter:problem:{name}",
+        "type": f"{TYPE_PREFIX}{name}",
         "title": title,
         "status": status,
         "detail": detail,
@@ -75,6 +128,7 @@ def problem(
     }
     return Answer(
         status=status,
-        body=json.dumps(body, ensure_ascii=False).encode(),
-        headers={"Content-Type": "application/problem+json", "Cache-Control": "no-store", **(headers or {})},
+        # A name of the request that is quoted may hold half a character, which UTF-8 has no bytes for.
+        body=json.dumps(body, ensure_ascii=False).encode(errors="replace"),
+        headers={"Content-Type": "application/problem+json", **(headers or {})},
     )

@@ -3,7 +3,7 @@
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from exporters.api.answers import Answer, document, problem
+from exporters.api.answers import Answer, Request, document, problem
 from exporters.parts import Parts
 from exporters.storage import paths
 
@@ -14,10 +14,10 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-def check(parts: Parts) -> Answer:
-    """200 when the state container can be read, 503 otherwise."""
+def check(parts: Parts, _: Request) -> Answer:
+    """GET /api/health: 200 when the state container can be read, 503 otherwise."""
     try:
         next(iter(parts.state.list(paths.EXPORTS)), None)
     except AzureError:
-        return problem(503, "storage-unreachable", "Not ready", "The state container cannot be read")
+        return problem(503, "storage-unreachable", "Not now", "The state container cannot be read")
     return document(Health())

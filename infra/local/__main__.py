@@ -26,17 +26,17 @@ The cloud on this machine is up. Ctrl-C ends it; nothing is kept.
   Azurite     {blobs}
   logs        {logs}
 
-Start a run, and read what became of it:
+Start a run as an automation does, with the function key, and read what became of it:
 
   KEY={key}
-  RUN=$(curl -sS -o /dev/null -D - -X POST -H "x-functions-key: $KEY" {api}/exports/{export}/runs |
+  RUN=$(curl -sS -o /dev/null -D - -X POST -H "x-functions-key: $KEY" {api}/automation/exports/{export}/runs |
         tr -d '\\r' | sed -n 's/^Location: //p')
   curl -sS -H "x-functions-key: $KEY" {host}$RUN
 
-The last file of the sample is cut off on purpose, so the run is held before anything is sent. Let it go on, which takes
-the master key:
+The last file of the sample is cut off on purpose, so the run is held before anything is sent. Let it go on, which the
+key does not open: it is for people who have signed in, and on this machine everybody is an administrator:
 
-  curl -sS -X POST -H "x-functions-key: {master_key}" {host}$RUN/approve
+  curl -sS -X POST {host}${{RUN/automation\\//}}/approve
 
 The exports are {exports}.
 """
@@ -96,7 +96,6 @@ def _started(cloud: LocalCloud, exports: list[str]) -> str:
         blobs=cloud.blobs.url,
         logs=LOGS.relative_to(ROOT),
         key=cloud.function_key,
-        master_key=cloud.master_key,
         export=exports[0],
         exports=" and ".join(exports),
     )

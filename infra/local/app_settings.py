@@ -7,10 +7,11 @@ SETTINGS = {
     "BATCH_QUEUE": "send-batches",
     "POLL_QUEUE": "poll-jobs",
     "NOTIFY_QUEUE": "notify",
+    "ERASE_QUEUE": "erase-people",
     "TICK_SCHEDULE": "0 * * * * *",
     "SNAPSHOT_SETTLE_SECONDS": "0",  # nobody uploads a segment here bit by bit
     "PYTHON_THREADPOOL_THREAD_COUNT": "8",  # batchSize + newBatchThreshold in host.json
     "LOCAL_MODE": "true",
 }
 #: Settings that name a queue. Each queue has a twin whose name ends in -poison.
-QUEUES = ("PLAN_QUEUE", "BATCH_QUEUE", "POLL_QUEUE", "NOTIFY_QUEUE")
+QUEUES = ("PLAN_QUEUE", "BATCH_QUEUE", "POLL_QUEUE", "NOTIFY_QUEUE", "ERASE_QUEUE")

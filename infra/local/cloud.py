@@ -54,7 +54,6 @@ class LocalCloud:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.function_key = secrets.token_urlsafe(24)
-        self.master_key = secrets.token_urlsafe(24)
         self.sendgrid_key = SENDGRID_KEY
         self.brevo_key = BREVO_KEY
         self._host_count = hosts
@@ -174,7 +173,6 @@ class LocalCloud:
             "KEY_VAULT_URL": self.vault_url,
             "REQUESTS_CA_BUNDLE": self.vault_certificate,
             "LOCAL_FUNCTION_KEY": self.function_key,
-            "LOCAL_MASTER_KEY": self.master_key,
         }
         self.write_secret("sendgrid-api-key", self.sendgrid_key)
         self.write_secret("brevo-api-key", self.brevo_key)

@@ -187,7 +187,7 @@ def _follow(cloud: LocalCloud, export: str) -> dict[str, Any]:
     """Start a run as an automation would, and wait for its verdict."""
     session = requests.Session()
     session.headers["x-functions-key"] = cloud.function_key
-    answer = session.post(f"{cloud.api_url}/exports/{export}/runs", timeout=30)
+    answer = session.post(f"{cloud.api_url}/automation/exports/{export}/runs", timeout=30)
     answer.raise_for_status()
     address = cloud.host_urls[0] + answer.headers["Location"]
     while True:

@@ -16,7 +16,7 @@ import requests
 
 from infra.local.cloud import LocalCloud
 from tests.integration.accounts import Account
-from tests.integration.desk import LiveExport
+from tests.integration.desk import SIGNED_IN, LiveExport
 from tests.integration.segments import Person
 
 #: Longest answer that anybody waits for. Requests to a host whose storage is away hang for longer.
@@ -182,8 +182,7 @@ class Caller:
 
     def _look(self, location: str) -> requests.Response:
         url = self._export.cloud.host_urls[self._rng.randrange(2)] + location
-        headers = {"x-functions-key": self._export.cloud.function_key}
-        return requests.get(url, headers=headers, timeout=ANSWER_WITHIN_S)
+        return requests.get(url, headers=SIGNED_IN, timeout=ANSWER_WITHIN_S)
 
     @staticmethod
     def _ask(ask: Callable[[], requests.Response]) -> requests.Response | None:

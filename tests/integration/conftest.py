@@ -10,6 +10,8 @@ from tests.integration.accounts import Account, BrevoAccount, Control, SendGridA
 from tests.integration.desk import Operator
 
 SETTINGS = {
+    # The host plays App Service authentication: a test token says who somebody is.
+    "SIGN_IN": "platform",
     "TICK_SCHEDULE": "*/4 * * * * *",
     # A poisoned message has five tries; with the pause of host.json they would take two minutes.
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",

@@ -16,6 +16,8 @@ from infra.local.cloud import LocalCloud
 from tests.integration.accounts import Account
 from tests.integration.segments import Layout, Person, upload
 
+#: Whoever sets exports up, starts them and decides about them.
+SIGNED_IN = {"Authorization": "Bearer person:Administrator:operator@example.com"}
 #: Longest wait for a verdict in these tests.
 WITHIN_S = 60.0
 PAUSE_S = 0.1
@@ -42,13 +44,9 @@ class LiveExport:
         """A new state of the segment."""
         upload(self.cloud.segments, self.name, people, layout=self.layout, parts=parts, snapshot=snapshot)
 
-    def start(
-        self, *, key: str | None = None, body: object = None, host: int = 0, with_key: bool = True
-    ) -> requests.Response:
+    def start(self, *, key: str | None = None, body: object = None, host: int = 0) -> requests.Response:
         """Ask one of the hosts for a run."""
-        headers = {"x-functions-key": self.cloud.function_key} if with_key else {}
-        if key is not None:
-            headers["Idempotency-Key"] = key
+        headers = SIGNED_IN | ({} if key is None else {"Idempotency-Key": key})
         return requests.post(f"{self.cloud.host_urls[host]}{self.address}", headers=headers, json=body, timeout=30)
 
     def run(self, *, host: int = 0) -> dict[str, Any]:
@@ -75,9 +73,8 @@ class LiveExport:
         return self._wait(started.json(), lambda run: run["status"] == "held")
 
     def decide(self, run: Mapping[str, Any], word: str, body: object = None) -> dict[str, Any]:
-        """Approve or reject a held run, with the master key; answers it as it is then."""
-        headers = {"x-functions-key": self.cloud.master_key}
-        answer = requests.post(f"{self.cloud.host_urls[1]}{run[word]}", headers=headers, json=body, timeout=30)
+        """Approve or reject a held run; answers it as it is then."""
+        answer = requests.post(f"{self.cloud.host_urls[1]}{run[word]}", headers=SIGNED_IN, json=body, timeout=30)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
@@ -91,9 +88,7 @@ class LiveExport:
 
     def show(self, location: str, *, host: int = 0) -> dict[str, Any]:
         """A run as it is now."""
-        answer = requests.get(
-            self.cloud.host_urls[host] + location, headers={"x-functions-key": self.cloud.function_key}, timeout=30
-        )
+        answer = requests.get(self.cloud.host_urls[host] + location, headers=SIGNED_IN, timeout=30)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.integration.desk import Operator, run_all, sums
+from tests.integration.desk import SIGNED_IN, Operator, run_all, sums
 from tests.integration.segments import PRIVATE, Person
 
 PROVIDERS = ("sendgrid", "brevo")
@@ -157,14 +157,20 @@ def test_an_empty_segment_is_not_exported_without_a_person(operator: Operator, c
     export.decide(export.held(again), "reject")
 
 
-@pytest.mark.parametrize("word", ["approve", "reject"])
-def test_what_starts_a_run_cannot_decide_about_it(operator: Operator, customers, word):
+def test_what_starts_a_run_cannot_decide_about_it(operator: Operator, customers):
     export = operator.export("sendgrid", customers, brakes={"max_profiles": 1})
     held = export.held(export.start())
+    url, key = operator.cloud.host_urls[0], {"x-functions-key": operator.cloud.function_key}
+    pipeline = {"Authorization": "Bearer application:Administrator:pipeline"}
 
-    headers = {"x-functions-key": operator.cloud.function_key}
-    answer = requests.post(operator.cloud.host_urls[0] + held[word], headers=headers, timeout=30)
+    for word in ("approve", "reject"):
+        at_key_door = held[word].replace("/api/", "/api/automation/")
+        answers = [
+            requests.post(url + held[word], headers=key, timeout=30),
+            requests.post(url + at_key_door, headers=key | SIGNED_IN, timeout=30),
+            requests.post(url + held[word], headers=pipeline, timeout=30),
+        ]
+        assert [answer.status_code for answer in answers] == [401, 404, 403]
 
-    assert answer.status_code == 401
     assert export.show(f"/api/runs/{export.id}/{held['id']}")["status"] == "held"
     export.decide(held, "reject")

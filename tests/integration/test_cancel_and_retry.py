@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.integration.accounts import eventually
-from tests.integration.desk import LiveExport, Operator, sums
+from tests.integration.desk import SIGNED_IN, LiveExport, Operator, sums
 from tests.integration.segments import PRIVATE, Person
 
 PROVIDERS = ("sendgrid", "brevo")
@@ -24,8 +24,7 @@ def customers() -> list[Person]:
 
 
 def post(export: LiveExport, address: str, body: object = None) -> requests.Response:
-    headers = {"x-functions-key": export.cloud.function_key}
-    return requests.post(export.cloud.host_urls[1] + address, headers=headers, json=body, timeout=30)
+    return requests.post(export.cloud.host_urls[1] + address, headers=SIGNED_IN, json=body, timeout=30)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -1,14 +1,15 @@
-"""What a run would do, asked over HTTP: the same numbers as the run, and nobody's name without the master key."""
+"""What a run would do, asked over HTTP: the same numbers as the run, and nobody's name but for those who may see it."""
 
 from typing import Any
 
 import pytest
 import requests
 
-from tests.integration.desk import LiveExport, Operator, run_all
+from tests.integration.desk import SIGNED_IN, LiveExport, Operator, run_all
 from tests.integration.segments import PRIVATE, Person
 
 PROVIDERS = ("sendgrid", "brevo")
+VIEWER = {"Authorization": "Bearer person:Viewer:ann@example.com"}
 
 
 @pytest.fixture
@@ -17,10 +18,9 @@ def customers() -> list[Person]:
     return [*people, {"EMail": "no address", "FirstName": "nobody"}]
 
 
-def preview(export: LiveExport, *, key: str | None = None, path: str = "preview", body: Any = None) -> Any:
-    headers = {"x-functions-key": export.cloud.function_key if key is None else key}
+def preview(export: LiveExport, *, by: dict[str, str] = VIEWER, path: str = "preview", body: Any = None) -> Any:
     url = f"{export.cloud.host_urls[1]}/api/exports/{export.id}/{path}"
-    return requests.post(url, headers=headers, json=body, timeout=60)
+    return requests.post(url, headers=by, json=body, timeout=60)
 
 
 def test_the_preview_of_each_provider_is_what_the_run_then_does(operator: Operator, customers):
@@ -68,16 +68,16 @@ def test_room_in_the_plan_and_the_brake_that_lacks_it_are_told_beforehand(operat
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_names_are_masked_and_only_the_master_key_shows_them(operator: Operator, customers, provider):
+def test_names_are_masked_and_a_viewer_does_not_see_them(operator: Operator, customers, provider):
     export = operator.export(provider, customers)
 
     masked = preview(export)
     refused = preview(export, path="preview/unmasked")
-    shown = preview(export, path="preview/unmasked", key=operator.cloud.master_key)
+    shown = preview(export, path="preview/unmasked", by=SIGNED_IN)
 
     assert masked.json()["contacts"][0] == {"email": "a***@p***.example", "first_name": "a***"}
     assert PRIVATE not in masked.text
-    assert refused.status_code == 401
+    assert refused.status_code == 403
     assert shown.json()["contacts"][0] == {"email": f"anna@preview.{PRIVATE}", "first_name": "anna"}
 
 

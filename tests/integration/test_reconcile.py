@@ -9,7 +9,7 @@ import requests
 
 from infra.local.cloud import LocalCloud
 from tests.integration.accounts import eventually
-from tests.integration.desk import LiveExport, Operator
+from tests.integration.desk import SIGNED_IN, LiveExport, Operator
 from tests.integration.segments import PRIVATE, Person
 
 
@@ -22,8 +22,7 @@ def address(name: str) -> str:
 
 
 def call(export: LiveExport, method: str, path: str, **request: object) -> requests.Response:
-    headers = {"x-functions-key": export.cloud.master_key, **dict(request.pop("headers", {}))}
-    return requests.request(method, export.cloud.host_urls[1] + path, headers=headers, timeout=30, **request)
+    return requests.request(method, export.cloud.host_urls[1] + path, headers=SIGNED_IN, timeout=30, **request)
 
 
 def take_off_sendgrid(cloud: LocalCloud, list_id: str, email: str) -> None:
@@ -88,18 +87,3 @@ def test_drift_is_found_and_repaired_and_a_wrong_segment_is_undone(operator: Ope
     assert undone["status"] == "successful"
     assert undone["removal"]["removed"] == 1
     eventually(lambda: sorted(export.emails()) == sorted(map(address, ("ann", "bo", "cy", "zoe"))))
-
-
-def test_a_function_key_reconciles_and_does_no_more(operator: Operator):
-    export = operator.export("sendgrid", [person("eva")])
-    run = export.run()
-    headers = {"x-functions-key": export.cloud.function_key}
-    address = f"/api/runs/{export.id}/{run['id']}"
-
-    assert call(export, "POST", f"/api/exports/{export.id}/reconciliations", headers=headers).status_code == 202
-    for method, path in (
-        ("GET", f"{address}/drift"),
-        ("POST", f"{address}/repair"),
-        ("POST", f"/api/exports/{export.id}/undo"),
-    ):
-        assert call(export, method, path, headers=headers).status_code == 401

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.integration.desk import LiveExport, Operator, sums
+from infra.local.host.front import claims_of, principal_header
+from tests.integration.desk import SIGNED_IN, LiveExport, Operator, sums
 from tests.integration.segments import PRIVATE, Person
 
 THREADS = 10
@@ -60,13 +61,37 @@ def test_a_start_answers_at_once_where_the_run_is_and_when_to_look(operator: Ope
         ("POST", "/api/runs/any/79738877939999999-00000000/reject"),
     ],
 )
-@pytest.mark.parametrize("key", [None, "wrong"])
-def test_nothing_answers_without_a_key(operator: Operator, method, path, key):
-    headers = {} if key is None else {"x-functions-key": key}
+def test_nothing_answers_whom_the_platform_has_not_signed_in(operator: Operator, method, path):
+    principal = principal_header(claims_of("person", ["Administrator"], "Eve"))
+    comers = [
+        {},
+        {"Authorization": "Bearer stolen"},
+        {"X-MS-CLIENT-PRINCIPAL": principal, "X-MS-CLIENT-PRINCIPAL-IDP": "aad"},
+        {"x-functions-key": operator.cloud.function_key},
+    ]
 
-    answer = requests.request(method, operator.cloud.host_urls[1] + path, headers=headers, timeout=10)
+    answers = [
+        requests.request(method, operator.cloud.host_urls[1] + path, headers=headers, timeout=10) for headers in comers
+    ]
 
-    assert answer.status_code == 401
+    assert [answer.status_code for answer in answers] == [401] * 4
+
+
+def test_the_key_opens_its_own_door_and_what_that_answers(operator: Operator, customers):
+    export = operator.export("sendgrid", customers)
+    url, key = operator.cloud.host_urls[0], {"x-functions-key": operator.cloud.function_key}
+    address = f"{url}/api/automation/exports/{export.id}/runs"
+
+    started = requests.post(address, headers=key, timeout=30)
+    shown = requests.get(url + started.headers["Location"], headers=key, timeout=30)
+
+    assert [requests.post(address, headers=headers, timeout=30).status_code for headers in ({}, SIGNED_IN)] == [
+        401,
+        401,
+    ]
+    assert (started.status_code, shown.status_code) == (202, 200)
+    assert started.headers["Location"] == f"/api/automation/runs/{export.id}/{shown.json()['id']}"
+    export.verdict_of(shown.json())
 
 
 def test_health_needs_no_key(operator: Operator):
@@ -83,30 +108,30 @@ def test_health_needs_no_key(operator: Operator):
     ],
 )
 def test_what_is_not_there_is_a_problem_of_its_own(operator: Operator, method, path, name):
-    headers = {"x-functions-key": operator.cloud.function_key}
-
-    answer = requests.request(method, operator.cloud.host_urls[0] + path, headers=headers, timeout=10)
+    answer = requests.request(method, operator.cloud.host_urls[0] + path, headers=SIGNED_IN, timeout=10)
 
     assert answer.status_code == 404
     assert problem(answer)["type"] == f"urn:segment-exporter:problem:{name}"
 
 
 @pytest.mark.parametrize(
-    ("key", "body", "named"),
+    ("key", "body", "status", "named"),
     [
-        (None, {"full": "yes"}, "full: Input should be a valid boolean"),
-        (None, {"fast": True}, "fast: Extra inputs are not permitted"),
-        (None, [], "should be an object"),
-        ("with blanks in it", None, "visible ASCII"),
-        ("k" * 256, None, "1 to 255"),
+        (None, {"full": "yes"}, 400, "full: must be true or false"),
+        (None, {"fast": True}, 400, "fast: is unknown"),
+        (None, [], 400, "must be an object"),
+        ("with blanks in it", None, 422, "visible ASCII"),
+        ("k" * 256, None, 422, "1 to 255"),
     ],
 )
-def test_a_request_that_cannot_be_used_starts_nothing_and_says_why(operator: Operator, customers, key, body, named):
+def test_a_request_that_cannot_be_used_starts_nothing_and_says_why(
+    operator: Operator, customers, key, body, status, named
+):
     export = operator.export("sendgrid", customers)
 
     answer = export.start(key=key, body=body)
 
-    assert answer.status_code == 422
+    assert answer.status_code == status
     assert named in problem(answer)["detail"]
     assert export.runs() == []
 
@@ -115,7 +140,7 @@ def test_a_request_that_cannot_be_used_starts_nothing_and_says_why(operator: Ope
     ("changes", "named"),
     [
         ({"connection": "none"}, "uses the connection none, which does not exist"),
-        ({"mapping": {"first_name": "FirstName"}}, "mapping.email: Field required"),
+        ({"mapping": {"first_name": "FirstName"}}, "mapping.email: is missing"),
         ({"schedule": {"cron": "0 6 * * *", "time_zone": "Zagreb"}}, "'Zagreb' is not an IANA time zone"),
     ],
 )
@@ -158,4 +183,4 @@ def test_one_idempotency_key_is_one_run_whoever_repeats_it_and_whenever(operator
     assert run["requests"] == 1
 
     other = export.start(key=key, body={"full": True})
-    assert (other.status_code, problem(other)["title"]) == (422, "Idempotency-Key was used for another request")
+    assert (other.status_code, problem(other)["type"]) == (422, "urn:segment-exporter:problem:idempotency-key")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporters.storage import paths
 from tests.integration.accounts import eventually
 from tests.integration.desk import Operator
 from tests.integration.segments import HOSTILE, PRIVATE
@@ -48,10 +49,12 @@ def test_no_log_names_a_person(logs: Path):
 
 def test_no_document_of_a_run_names_a_person(operator: Operator):
     names = [name for name in operator.cloud.state.list_blob_names() if not name.startswith(PERSONAL)]
-    documents = {name: operator.cloud.state.download_blob(name).readall() for name in names if name.endswith(".json")}
+    kept = [name for name in names if name.endswith((".json", ".jsonl")) or name.startswith(paths.JOURNAL_FOLDER)]
+    documents = {name: operator.cloud.state.download_blob(name).readall() for name in kept}
 
-    assert {name.partition("/")[0] for name in documents} >= {"runs", "state", "lanes"}
+    assert {name.partition("/")[0] for name in documents} >= {"runs", "state", "lanes", "journal", "audit"}
     assert [name for name, text in documents.items() if PRIVATE.encode() in text] == []
+    assert [name for name in names if PRIVATE in name] == []
     others = {name.rpartition("/")[2] for name in set(names) - set(documents)}
     assert "rejects.parquet" in others
     assert others <= {"rejects.parquet", "drift.parquet"}  # which are there to name people

@@ -8,17 +8,23 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from exporters.model.caller import SignIn
 from exporters.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 #: Read by the host or by Microsoft's libraries, not by our code.
 OF_THE_PLATFORM = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT"}
 #: Set by Azure.
-BY_AZURE = {"WEBSITE_SITE_NAME"}
+BY_AZURE = {"WEBSITE_SITE_NAME", "WEBSITE_AUTH_ENABLED"}
 LOCAL = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "KEY_VAULT_URL": "https://127.0.0.1:8443",
     "LOCAL_MODE": "true",
+}
+IN_AZURE = {
+    "AzureWebJobsStorage__accountName": "exporter",
+    "KEY_VAULT_URL": "https://example.vault.azure.net",
+    "WEBSITE_SITE_NAME": "exporter",
 }
 
 
@@ -89,12 +95,41 @@ def test_local_mode_takes_only_a_vault_on_this_machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("base", "changes", "expected"),
+    [
+        (IN_AZURE, {}, SignIn.OFF),
+        (IN_AZURE, {"SIGN_IN": ""}, SignIn.OFF),
+        (IN_AZURE, {"WEBSITE_AUTH_ENABLED": "True"}, SignIn.OFF),
+        (IN_AZURE, {"SIGN_IN": "platform"}, SignIn.PLATFORM),
+        (IN_AZURE, {"SIGN_IN": "platform", "WEBSITE_AUTH_ENABLED": "True"}, SignIn.PLATFORM),
+        (LOCAL, {}, SignIn.LOCAL),
+        (LOCAL, {"SIGN_IN": "platform"}, SignIn.PLATFORM),
+    ],
+)
+def test_who_is_signed_in_is_believed_where_a_setting_says_so_alone(monkeypatch, base, changes, expected):
+    assert settings(monkeypatch, base | changes).sign_in is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"WEBSITE_AUTH_ENABLED": "False"}, "Azure that it is not"),
+        ({"WEBSITE_SITE_NAME": ""}, "SIGN_IN is for Azure"),
+    ],
+)
+def test_the_sign_in_header_is_not_believed_where_others_could_write_it(monkeypatch, changes, words):
+    with pytest.raises(ValidationError, match=words):
+        settings(monkeypatch, IN_AZURE | {"SIGN_IN": "platform"} | changes)
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage"),
         ({"KEY_VAULT_URL": ""}, "KEY_VAULT_URL"),
         ({"PLAN_MEMORY_MB": "lots"}, "PLAN_MEMORY_MB"),
         ({"PLAN_THREADS": "0"}, "PLAN_THREADS"),
+        ({"SIGN_IN": "yes"}, "SIGN_IN"),
     ],
 )
 def test_a_missing_or_unreadable_setting_is_named(monkeypatch, changes, named):

@@ -38,15 +38,15 @@ class Followed:
 def run_export(
     cloud: LocalCloud, export: str, show: Callable[[View], object], decide: Callable[[View], str]
 ) -> Followed:
-    """Start a run and look at it until it has ended; each look is shown. A held run is approved, for the reason that
-    `decide` gives.
+    """Start a run and look at it until it has ended, as an automation does; each look is shown. A held run is approved,
+    as by a person, for the reason that `decide` gives.
 
     Raises DemoFailedError when the run is not accepted, ends as failed, or does not end in time.
     """
     host, key = cloud.host_urls[0], {"x-functions-key": cloud.function_key}
     began = time.monotonic()
     headers = {**key, "Idempotency-Key": str(uuid.uuid4())}
-    started = requests.post(f"{cloud.api_url}/exports/{export}/runs", headers=headers, timeout=TIMEOUT_S)
+    started = requests.post(f"{cloud.api_url}/automation/exports/{export}/runs", headers=headers, timeout=TIMEOUT_S)
     if started.status_code != requests.codes.accepted:
         raise DemoFailedError(f"starting {export} was answered {started.status_code}: {_detail(started)}")
     if not started.headers.get("Retry-After"):
@@ -60,7 +60,7 @@ def run_export(
         if view["status"] in ENDED:
             break
         if view["status"] == "held":
-            _approve(host + view["approve"], {"x-functions-key": cloud.master_key}, decide(view))
+            _approve(host + view["approve"], decide(view))
         time.sleep(LOOK_EVERY_S)
     else:
         raise DemoFailedError(f"the run of {export} had no verdict after {VERDICT_WITHIN_S} s")
@@ -76,8 +76,8 @@ def _look(address: str, key: dict[str, str]) -> View:
     return dict(answer.json())
 
 
-def _approve(address: str, key: dict[str, str], reason: str) -> None:
-    answer = requests.post(address, headers=key, json={"reason": reason}, timeout=TIMEOUT_S)
+def _approve(address: str, reason: str) -> None:
+    answer = requests.post(address, json={"reason": reason}, timeout=TIMEOUT_S)
     if not answer.ok:
         raise DemoFailedError(f"the approval of a run was answered {answer.status_code}: {_detail(answer)}")
 

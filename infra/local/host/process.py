@@ -119,6 +119,7 @@ class HostProcess:
             options.extensions.http.route_prefix,
             keys,
             self._runner,
+            signs_in=settings.get("SIGN_IN") == "platform",
         )
         server = make_server("127.0.0.1", port, routes, threaded=True, request_handler=_RequestHandler)
         server.daemon_threads = False  # type: ignore[attr-defined]  # so that closing waits for answers on their way

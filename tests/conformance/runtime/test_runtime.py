@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.local.app_settings import QUEUES, SETTINGS
+from infra.local.host.front import claims_of, principal_header
 from tests.conftest import Storage
 
 pytestmark = pytest.mark.skipif(
@@ -88,27 +89,29 @@ QUEUE_FUNCTIONS = {
     "send_batch": "%BATCH_QUEUE%",
     "poll_batch": "%POLL_QUEUE%",
     "send_notification": "%NOTIFY_QUEUE%",
+    "erase_person": "%ERASE_QUEUE%",
     "abandon_run": "%PLAN_QUEUE%-poison",
     "abandon_send": "%BATCH_QUEUE%-poison",
     "abandon_poll": "%POLL_QUEUE%-poison",
     "abandon_notification": "%NOTIFY_QUEUE%-poison",
+    "abandon_erasure": "%ERASE_QUEUE%-poison",
 }
+#: Route and key. Each takes every method: what the app does not serve it answers itself.
 HTTP_FUNCTIONS = {
-    "start_run": (["POST"], "exports/{export}/runs", "FUNCTION"),
-    "show_run": (["GET"], "runs/{export}/{run}", "FUNCTION"),
-    "approve_run": (["POST"], "runs/{export}/{run}/approve", "ADMIN"),
-    "reject_run": (["POST"], "runs/{export}/{run}/reject", "ADMIN"),
-    "cancel_run": (["POST"], "runs/{export}/{run}/cancel", "FUNCTION"),
-    "retry_run": (["POST"], "runs/{export}/{run}/retry", "FUNCTION"),
-    "preview": (["POST"], "exports/{export}/preview", "FUNCTION"),
-    "preview_unmasked": (["POST"], "exports/{export}/preview/unmasked", "ADMIN"),
-    "show_rejects": (["GET"], "runs/{export}/{run}/rejects", "ADMIN"),
-    "start_corrections": (["POST"], "runs/{export}/{run}/corrections", "ADMIN"),
-    "start_reconciliation": (["POST"], "exports/{export}/reconciliations", "FUNCTION"),
-    "show_drift": (["GET"], "runs/{export}/{run}/drift", "ADMIN"),
-    "start_repair": (["POST"], "runs/{export}/{run}/repair", "ADMIN"),
-    "start_undo": (["POST"], "exports/{export}/undo", "ADMIN"),
-    "health": (["GET"], "health", "ANONYMOUS"),
+    "connections": ("connections/{*rest}", "ANONYMOUS"),
+    "exports": ("exports/{*rest}", "ANONYMOUS"),
+    "runs": ("runs/{*rest}", "ANONYMOUS"),
+    "segments": ("segments/{*rest}", "ANONYMOUS"),
+    "providers": ("providers/{*rest}", "ANONYMOUS"),
+    "schedules": ("schedules/{*rest}", "ANONYMOUS"),
+    "configuration": ("configuration", "ANONYMOUS"),
+    "audit": ("audit/{*rest}", "ANONYMOUS"),
+    "people": ("people/{*rest}", "ANONYMOUS"),
+    "receipts": ("receipts/{*rest}", "ANONYMOUS"),
+    "me": ("me", "ANONYMOUS"),
+    "openapi": ("openapi.json", "ANONYMOUS"),
+    "health": ("health", "ANONYMOUS"),
+    "automation": ("automation/{*rest}", "FUNCTION"),
 }
 RUN = "79738868947999999-0123abcd"
 
@@ -144,9 +147,10 @@ class TestSegmentExporter:
         assert (binding["queueName"], binding["connection"]) == (queue, "AzureWebJobsStorage")
 
     @pytest.mark.parametrize(("name", "expected"), HTTP_FUNCTIONS.items())
-    def test_http_functions_have_their_method_route_and_key(self, functions, name, expected):
+    def test_http_functions_have_their_route_and_key_and_take_every_method(self, functions, name, expected):
         [trigger, answer] = functions[name]
-        assert (trigger["methods"], trigger["route"], trigger["authLevel"]) == expected
+        assert (trigger["route"], trigger["authLevel"]) == expected
+        assert not trigger.get("methods")
         assert (answer["type"], answer["name"]) == ("http", "$return")
 
     def test_the_timer_makes_up_what_it_missed_and_never_fires_at_a_start(self, functions):
@@ -165,6 +169,8 @@ class TestSegmentExporter:
             "abandon_send": run | {"batch": 0},
             "abandon_poll": run | {"batch": 0, "poll": 1},
             "abandon_notification": run | {"occasion": "ended", "tries": 0},
+            "erase_person": {"erasure": "0" * 32},
+            "abandon_erasure": {"erasure": "0" * 32},
         }
         assert set(messages) == set(QUEUE_FUNCTIONS)
         calls = [
@@ -182,18 +188,32 @@ class TestSegmentExporter:
         assert [result["ok"] for result in drive(ROOT, calls, settings)["results"]] == [False, False]
 
     def test_http_functions_answer_with_status_type_and_body(self, settings):
-        start = {"method": "POST", "url": "http://localhost/api/exports/spring/runs", "params": {"export": "spring"}}
-        show = {
-            "method": "GET",
-            "url": f"http://localhost/api/runs/spring/{RUN}",
-            "params": {"export": "spring", "run": RUN},
+        start = {
+            "method": "POST",
+            "url": "http://localhost/api/automation/exports/spring/runs?code=key",
+            "query": {"code": "key"},
+            "headers": {"Content-Type": "application/json"},
+            "body": "{}",
         }
+        show = {"method": "GET", "url": f"http://localhost/api/runs/spring/{RUN}"}
+        head = {"method": "HEAD", "url": f"http://localhost/api/runs/spring/{RUN}"}
         health = {"method": "GET", "url": "http://localhost/api/health"}
-        names = {"start_run": start, "show_run": show, "health": health}
-        calls = [{"function": name, "argument": "req", "http": http} for name, http in names.items()]
+        asked = [("automation", start), ("runs", show), ("runs", head), ("health", health)]
+        calls = [{"function": name, "argument": "req", "http": http} for name, http in asked]
         results = drive(ROOT, calls, settings)["results"]
-        assert [result["error"] for result in results] == [None, None, None]
-        assert [result["status"] for result in results] == [404, 404, 200]
+        assert [result["error"] for result in results] == [None] * 4
+        assert [result["status"] for result in results] == [404, 404, 405, 200]
         types = [result["headers"]["content-type"] for result in results]
-        assert types == ["application/problem+json", "application/problem+json", "application/json"]
+        assert types == [*["application/problem+json"] * 3, "application/json"]
         assert all(json.loads(result["body"]) for result in results)
+
+    @pytest.mark.parametrize(("sign_in", "status"), [("", 401), ("platform", 200)])
+    def test_the_header_of_the_platform_s_authentication_is_believed_where_it_is_on(self, settings, sign_in, status):
+        in_azure = {"LOCAL_MODE": "", "WEBSITE_SITE_NAME": "exporter", "SIGN_IN": sign_in}
+        header = principal_header(claims_of("person", ["Viewer"], "Ann"))
+        asked = {"method": "GET", "url": "https://app.example/api/me", "headers": {"X-MS-CLIENT-PRINCIPAL": header}}
+        call = {"function": "me", "argument": "req", "http": asked}
+
+        (result,) = drive(ROOT, [call], settings | in_azure)["results"]
+
+        assert result["status"] == status, result["body"]

@@ -53,8 +53,8 @@ def test_each_host_serves_the_app(cloud):
     assert [is_well(url) for url in cloud.host_urls] == [True, True]
 
 
-def test_the_api_wants_the_key(cloud):
-    address = f"{cloud.api_url}/exports/none/runs"
+def test_the_automation_s_door_wants_the_key(cloud):
+    address = f"{cloud.api_url}/automation/exports/none/runs"
     assert requests.post(address, timeout=10).status_code == 401
     assert requests.post(address, headers={"x-functions-key": cloud.function_key}, timeout=10).status_code == 404
 

@@ -9,12 +9,12 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from exporters.api import corrections
-from exporters.api.answers import Request
 from exporters.exporter import Exporter
 from exporters.model.run import ExportState, Run
 from exporters.segments import correction
 from exporters.storage import paths
 from exporters.storage.memory import MemoryBlobStore, MemoryQueues
+from tests.mortal import Died
 from tests.typed_world import MAPPING, TypedWorld, edited, saved, sheet
 from tests.unit.planning.plans import rows
 from tests.world import refusals
@@ -440,12 +440,12 @@ class DeadQueues(MemoryQueues):
     """Queues that the process dies at."""
 
     def send(self, queue: str, body: str, *, delay_s: float = 0) -> None:
-        raise ConnectionError
+        raise Died
 
 
 def test_a_start_that_died_after_its_claim_goes_on_with_the_file(world, run):
     world.exporter = Exporter(replace(world.parts, queues=DeadQueues()))
-    with pytest.raises(ConnectionError):
+    with pytest.raises(Died):
         world.correct(run, ONE)
     (file,) = staged(world)
 
@@ -467,7 +467,7 @@ class DiesAtClaim:
         self.store = store
 
     def replace(self, name: str, data: bytes, *, etag: str) -> str:
-        raise ConnectionError
+        raise Died
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
@@ -475,7 +475,7 @@ class DiesAtClaim:
 
 def test_a_start_that_died_before_its_claim_has_started_nothing_and_can_be_repeated(world, run):
     world.exporter = Exporter(replace(world.parts, state=DiesAtClaim(world.state)))
-    with pytest.raises(ConnectionError):
+    with pytest.raises(Died):
         world.correct(run, ONE)
     assert staged(world) == []
     world.exporter = Exporter(world.parts)
@@ -562,6 +562,4 @@ def test_no_person_stands_in_the_run_document(world, run):
 
 
 def test_ids_that_are_no_ids_reach_no_path(world):
-    request = Request(route={"export": "..", "run": ".."}, body=ONE)
-
-    assert problem(world.exporter.start_corrections(request)) == (404, "no-such-run")
+    assert problem(world.call("POST", "/runs/../../corrections", body=ONE)) == (404, "no-such-address")

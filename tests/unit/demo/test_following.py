@@ -1,4 +1,4 @@
-"""How a run is followed here: with the key of an automation, and the master key for what a person decides."""
+"""How a run is followed here: with the key of an automation, and without it where a person decides."""
 
 import json
 import threading
@@ -13,28 +13,29 @@ from infra.local.__main__ import STARTED
 from infra.local.demo.following import run_export
 from tests.unit.demo.examples import view
 
-RUN = "/api/runs/newsletter/1"
+RUN = "/api/automation/runs/newsletter/1"
+APPROVE = "/api/runs/newsletter/1/approve"
 
 
 class App(BaseHTTPRequestHandler):
-    """Holds a run until it is approved. Like the platform, it takes the master key where it takes a function key."""
+    """Holds a run until it is approved."""
 
     held = True
-    asked: list[tuple[str, str, str]]  #: method, path and key of each request
+    asked: list[tuple[str, str, str | None]]  #: method, path and key of each request
 
     def do_GET(self) -> None:
         self._answer(200, self._view())
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == f"{RUN}/approve":
+        if self.path == APPROVE:
             type(self).held = False
             self._answer(200, self._view())
         else:
             self._answer(202, self._view())
 
     def _view(self) -> dict[str, Any]:
-        return view(status="held", approve=f"{RUN}/approve") if self.held else view(status="successful")
+        return view(status="held", approve=APPROVE) if self.held else view(status="successful")
 
     def _answer(self, status: int, body: object) -> None:
         self.asked.append((self.command, self.path, self.headers["x-functions-key"]))
@@ -59,23 +60,21 @@ def app() -> Iterator[tuple[type[App], str]]:
         server.shutdown()
 
 
-def test_a_held_run_is_approved_with_the_master_key_and_everything_else_takes_the_other(app):
+def test_a_held_run_is_approved_at_the_people_s_door_and_everything_else_takes_the_key(app):
     handler, url = app
-    cloud: Any = SimpleNamespace(
-        host_urls=[url], api_url=f"{url}/api", function_key="function", master_key="master", host_pids=[]
-    )
+    cloud: Any = SimpleNamespace(host_urls=[url], api_url=f"{url}/api", function_key="function", host_pids=[])
 
     run_export(cloud, "newsletter", show=lambda _: None, decide=lambda _: "because")
 
     assert handler.asked == [
-        ("POST", "/api/exports/newsletter/runs", "function"),
+        ("POST", "/api/automation/exports/newsletter/runs", "function"),
         ("GET", RUN, "function"),
-        ("POST", f"{RUN}/approve", "master"),
+        ("POST", APPROVE, None),
         ("GET", RUN, "function"),
     ]
 
 
-def test_the_printed_command_that_approves_a_run_has_the_master_key():
+def test_the_printed_command_that_approves_a_run_goes_to_the_people_s_door():
     (command,) = [line for line in STARTED.splitlines() if line.endswith("/approve")]
 
-    assert "x-functions-key: {master_key}" in command
+    assert command.format(host="$HOST").strip() == "curl -sS -X POST $HOST${RUN/automation\\//}/approve"

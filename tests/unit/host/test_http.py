@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -104,6 +105,46 @@ def test_a_catch_all_takes_slashes_and_an_empty_prefix_is_no_segment(runner):
     assert rest.get("/files/a/b").text == "a/b"
 
 
+@pytest.mark.parametrize("path", ["/api/files", "/api/files/", "/api/files/a/b", "/api/files//a", "/api/files/a%0Ab"])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PATCH", "PURGE"])
+def test_a_catch_all_takes_nothing_too_and_a_function_without_methods_each(runner, path, method):
+    assert client(runner, function("files/{*path}")).open(path, method=method).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        ("/api/files/a%2Fb", "/api/files/a%2Fb"),
+        ("/api/files/a%2fb", "/api/files/a%2Fb"),
+        ("/api/files/%61", "/api/files/a"),
+        ("/api/files/a%20b", "/api/files/a%20b"),
+        ("/api/files/a%0D%0Ab", "/api/files/a%0D%0Ab"),
+        ("/api/files/%E2%82%AC", "/api/files/%E2%82%AC"),
+        ("/api/files/100%25", "/api/files/100%25"),
+        ("/api/files/a//b/", "/api/files/a//b/"),
+        ("/api/files/a/../b/./c", "/api/files/b/c"),
+        ("/api/files/a/%2e%2E/b", "/api/files/b"),
+        ("/../../api/files/b", "/api/files/b"),
+        ("/api/files/..%2Fb", "/api/files/..%2Fb"),
+        ("/api/files/b?a=1&a=2&c=%2F", "/api/files/b?a=1&a=2&c=%2F"),
+    ],
+)
+def test_functions_see_addresses_as_kestrel_reads_them(runner, sent, seen):
+    told = client(runner, function("files/{*path}", lambda req: req.url))
+
+    assert told.get(sent).text == f"http://localhost{seen}"
+
+
+def test_a_path_that_climbs_out_is_that_of_another_function(runner):
+    both = client(runner, function("a/{*rest}", lambda req: "a"), function("b/{*rest}", lambda req: "b"))
+
+    assert both.get("/api/a/../b/x").text == "b"
+
+
+def test_a_path_with_a_nul_never_reaches_a_function(runner):
+    assert client(runner, function("files/{*path}", fail)).get("/api/files/a%00b").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("level", "key", "status"),
     [
@@ -160,3 +201,49 @@ def test_a_stopping_host_is_unavailable():
 def test_a_route_that_this_host_cannot_read_is_refused_at_the_start(runner, route):
     with pytest.raises(LoadError, match="route"):
         client(runner, function(route))
+
+
+FORGED = {"X-MS-CLIENT-PRINCIPAL": "forged", "x-ms-client-principal-id": "forged", "X-Ms-Token-Aad-Id-Token": "forged"}
+
+
+def headers_of(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps(dict(req.headers)), mimetype="application/json")
+
+
+@pytest.fixture
+def signing_in(runner: Runner) -> Client:
+    return Client(HttpFunctions([function("a", headers_of)], "api", KEYS, runner, signs_in=True))
+
+
+def test_nobody_but_the_platform_sets_its_headers(runner, signing_in):
+    for host in (client(runner, function("a", headers_of)), signing_in):
+        seen = host.get("/api/a", headers=FORGED).json
+        assert [name for name in seen if name.startswith("x-ms-")] == []
+
+
+def test_a_test_token_becomes_the_header_of_the_platform_s_authentication(signing_in):
+    seen = signing_in.get("/api/a", headers={"Authorization": "Bearer person:Viewer:Ann", **FORGED}).json
+
+    principal = json.loads(base64.b64decode(seen["x-ms-client-principal"]))
+    claims = {claim["typ"]: claim["val"] for claim in principal["claims"]}
+    assert (principal["auth_typ"], claims["roles"], claims["preferred_username"]) == ("aad", "Viewer", "Ann")
+
+
+@pytest.mark.parametrize("token", ["", "person:Viewer:Ann", "Basic person:Viewer:Ann", "Bearer person", "Bearer x:y:z"])
+def test_any_other_token_signs_nobody_in(signing_in, token):
+    assert "x-ms-client-principal" not in signing_in.get("/api/a", headers={"Authorization": token}).json
+
+
+def test_a_token_says_nothing_where_the_authentication_is_off(runner):
+    host = client(runner, function("a", headers_of))
+
+    assert "x-ms-client-principal" not in host.get("/api/a", headers={"Authorization": "Bearer person:Viewer:A"}).json
+
+
+def test_the_front_end_adds_the_sender_after_what_the_sender_says(runner):
+    host = client(runner, function("a", headers_of))
+    sent = {"X-Forwarded-For": "203.0.113.9"}
+
+    seen = host.get("/api/a", headers=sent, environ_base={"REMOTE_ADDR": "192.0.2.7"}).json
+
+    assert seen["x-forwarded-for"] == "203.0.113.9, 192.0.2.7:0"
