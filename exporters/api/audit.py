@@ -222,7 +222,7 @@ def _cells(view: AuditEntryView) -> Sequence[str]:
         "" if caller.role is None else caller.role.value,
         caller.address,
         view.action.value,
-        f"/api{view.subject}",
+        view.subject,
         view.result.value,
         view.reason,
         view.why_not_done,

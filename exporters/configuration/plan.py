@@ -39,6 +39,7 @@ class ChangeOutcome(StrEnum):
     """What came of it."""
 
     PLANNED = "planned"  #: nothing yet
+    NOTHING = "nothing to do"
     DONE = "done"
     NOT_DONE = "not done"
 
@@ -153,12 +154,17 @@ def _changes(
     there, wanted = {each.id: each for each in before}, {each.id: each for each in after}
     for name in sorted(there.keys() | wanted.keys()):
         if name not in wanted:
-            yield PlannedChange(kind=kind, id=name, change=Change.REMOVE if prune else Change.KEEP)
+            yield _planned(kind, name, Change.REMOVE if prune else Change.KEEP)
         elif name not in there:
-            yield PlannedChange(kind=kind, id=name, change=Change.CREATE)
+            yield _planned(kind, name, Change.CREATE)
         else:
             fields = tuple(_differing("", _settings(there[name]), _settings(wanted[name])))
-            yield PlannedChange(kind=kind, id=name, change=Change.EDIT if fields else Change.NONE, fields=fields)
+            yield _planned(kind, name, Change.EDIT if fields else Change.NONE, fields)
+
+
+def _planned(kind: Kind, name: str, change: Change, fields: tuple[FieldChange, ...] = ()) -> PlannedChange:
+    planned = PlannedChange(kind=kind, id=name, change=change, fields=fields)
+    return planned.model_copy(update={"outcome": ChangeOutcome.NOTHING}) if planned.is_none else planned
 
 
 def _settings(entry: ConnectionInFile | ExportInFile) -> dict[str, Any]:

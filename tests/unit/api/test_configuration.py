@@ -91,8 +91,8 @@ def test_what_is_shown_and_applied_again_changes_nothing(world):
     answer = put(world, shown(world, "yaml").body, prune="true")
 
     assert changes(answer) == [
-        ("connection", "main", "unchanged", "planned"),
-        ("export", "newsletter", "unchanged", "planned"),
+        ("connection", "main", "unchanged", "nothing to do"),
+        ("export", "newsletter", "unchanged", "nothing to do"),
     ]
     assert contents(world) == before
 
@@ -163,7 +163,7 @@ def test_what_is_not_in_the_file_stays_or_goes_as_the_caller_says(world):
     file["connections"] = [each for each in file["connections"] if each["id"] == "main"]
     file["exports"] = [each for each in file["exports"] if each["id"] == "newsletter"]
 
-    assert {("connection", "old", "keep", "planned"), ("export", "older", "keep", "planned")} <= {
+    assert {("connection", "old", "keep", "nothing to do"), ("export", "older", "keep", "nothing to do")} <= {
         *changes(put(world, file))
     }
     assert changes(put(world, file, prune="true"))[-2:] == [
