@@ -37,6 +37,8 @@ def _any_between(runs: Iterable[Run], before: Sent, sent: Sent) -> bool:
         run.export.list_id == sent.list_id and run.created <= sent.at and run.finished and run.finished >= before.at
         for run in runs
     )
+#: After its end, a run's place is free for the next one: more than the slowest of its last step takes.
+UNTIL_FREE = timedelta(minutes=15)
 
 
 @dataclass(kw_only=True)
@@ -55,6 +57,7 @@ class Document:
     id: str
     trigger: str
     created: datetime
+    finished: datetime | None
     occurrence: datetime | None
     until: datetime | None  #: it stands for all occurrences until then
     read: datetime | None  #: when the newest part of what it has read was written
@@ -66,6 +69,7 @@ def _document(run: Mapping[str, Any]) -> Document:
         id=run["id"],
         trigger=run["trigger"],
         created=datetime.fromisoformat(run["created"]),
+        finished=_time(run["finished"]),
         occurrence=_time(run["occurrence"]),
         until=_time(run["skipped_until"]),
         read=_time(max(read, default=None)),
@@ -213,7 +217,9 @@ class Promises:
         )
         written = snapshots[-1]
         is_waited_for = isinstance(period.schedule, EveryRefresh) and written + SETTLE > period.since
-        if is_waited_for and self._world.looks[-1] >= written + SETTLE:
+        # A run that is held or at work keeps it waiting, and somebody may have decided after the last look.
+        free = max((each.finished + UNTIL_FREE for each in documents if each.finished), default=written)
+        if is_waited_for and self._world.looks[-1] >= max(written + SETTLE, free):
             was_read = any(each.read == written for each in documents)
             _need(
                 was_read or any(each.created >= written for each in started),

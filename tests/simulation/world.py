@@ -287,8 +287,9 @@ class World:
         return [blob for name in known if (blob := self.state.get(name)) is not None]
 
     def tick(self) -> None:
-        self._ticked = self.time
-        if self.step("tick", Exporter.tick) is Done.WELL:
+        # A tick bears a segment that it cannot read, and looks at it again the next time.
+        self._ticked, faults = self.time, self.faults
+        if self.step("tick", Exporter.tick) is Done.WELL and self.faults == faults:
             self.looks.append(self._ticked)
         else:
             self._worked = self.time
