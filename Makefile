@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AZURITE := infra/local/node_modules/.package-lock.json
 
-.PHONY: help install start demo test lint check reference simulate bench lock python clean
+.PHONY: help install start demo test lint check contract reference simulate bench lock python clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -45,6 +45,9 @@ lint: $(READY) ## format, lint and types
 
 check: lint ## lint, types and unit tests, in a few minutes
 	@$(BIN)/python -m pytest -q -n auto tests/unit
+
+contract: install ## the OpenAPI document against the app, with every case that schemathesis can think of: half an hour
+	@CONTRACT_PHASES=examples,coverage,fuzzing $(BIN)/python -m pytest tests/integration/test_contract.py -k administrator
 
 reference: $(READY) ## write the tables of docs/api.md and docs/errors/ anew, from the code
 	@$(BIN)/python -m infra.reference

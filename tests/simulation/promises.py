@@ -37,6 +37,8 @@ def _any_between(runs: Iterable[Run], before: Sent, sent: Sent) -> bool:
         run.export.list_id == sent.list_id and run.created <= sent.at and run.finished and run.finished >= before.at
         for run in runs
     )
+
+
 #: After its end, a run's place is free for the next one: more than the slowest of its last step takes.
 UNTIL_FREE = timedelta(minutes=15)
 
