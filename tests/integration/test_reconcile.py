@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import requests
@@ -21,8 +21,11 @@ def address(name: str) -> str:
     return f"{name}@reconcile.{PRIVATE}"
 
 
-def call(export: LiveExport, method: str, path: str, **request: object) -> requests.Response:
-    return requests.request(method, export.cloud.host_urls[1] + path, headers=SIGNED_IN, timeout=30, **request)
+def call(
+    export: LiveExport, method: str, path: str, headers: Mapping[str, str] | None = None, **request: object
+) -> requests.Response:
+    sent = {**SIGNED_IN, **(headers or {})}
+    return requests.request(method, export.cloud.host_urls[1] + path, headers=sent, timeout=30, **request)
 
 
 def take_off_sendgrid(cloud: LocalCloud, list_id: str, email: str) -> None:
