@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
 from exporters import log
-from exporters.api.problems import TYPE_PREFIX
+from exporters.api.problems import PROBLEMS
 from exporters.errors import (
     AccessError,
     ConfigError,
@@ -80,16 +80,16 @@ def answered(handle: Callable[[], Answer]) -> Answer:
     try:
         return handle()
     except ThrottledError as error:
-        return problem(503, "throttled", "Not now", str(error), headers=_retry_after(error.wait_s))
+        return problem("throttled", str(error), headers=_retry_after(error.wait_s))
     except (TransientError, NotCompleteError) as error:
-        return problem(503, "not-ready", "Not now", str(error), headers=_retry_after(RETRY_AFTER_S))
+        return problem("not-ready", str(error), headers=_retry_after(RETRY_AFTER_S))
     except (AccessError, SegmentError, RefusedError) as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
+        return problem("export-unusable", str(error))
     except ConfigError as error:
-        return problem(500, "state-unreadable", "The app's state cannot be read", str(error))
+        return problem("state-unreadable", str(error))
     except (AzureError, StorageConflictError):
         detail = "The app's storage did not answer as it should; try again"
-        return problem(503, "storage-unreachable", "Not now", detail, headers=_retry_after(RETRY_AFTER_S))
+        return problem("storage-unreachable", detail, headers=_retry_after(RETRY_AFTER_S))
     except Exception as error:  # noqa: BLE001  callers get an answer whatever our bug is
         return _unexpected(error)
 
@@ -102,32 +102,19 @@ def _unexpected(error: Exception) -> Answer:
     kind = type(error).__name__
     log.step("answer", "unexpected", level=logging.ERROR, reference=reference, error=kind, places=places)
     detail = f"Try again, and if it comes again give the reference {reference} to whoever runs the app"
-    return problem(500, "unexpected", "Something went wrong", detail)
+    return problem("unexpected", detail)
 
 
 def _retry_after(wait_s: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(wait_s)))}
 
 
-def problem(
-    status: int,
-    name: str,
-    title: str,
-    detail: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    **members: object,
-) -> Answer:
-    """A problem document. `name` is the stable last part of its type, `detail` says what to do."""
-    body = {
-        "type": f"{TYPE_PREFIX}{name}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        **members,
-    }
+def problem(code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> Answer:
+    """A problem document of one of `PROBLEMS`, by its code. `detail` says what is wrong here, and what to do."""
+    kind = PROBLEMS[code]
+    body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, **members}
     return Answer(
-        status=status,
+        status=kind.status,
         # A name of the request that is quoted may hold half a character, which UTF-8 has no bytes for.
         body=json.dumps(body, ensure_ascii=False).encode(errors="replace"),
         headers={"Content-Type": "application/problem+json", **(headers or {})},

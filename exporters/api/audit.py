@@ -155,7 +155,7 @@ def show(parts: Parts, request: Request) -> Answer:
         after = None if query.after is None else _place(query.after)
     except ValueError:
         detail = "after: take the address in `next` as it is"
-        return problem(400, "request-query", "The query cannot be used", detail)
+        return problem("request-query", detail)
     wanted = Wanted(
         since=since,
         until=until,

@@ -71,9 +71,7 @@ def apply(parts: Parts, request: Request) -> Answer:
     try:
         file = read(request.body, _written(request), whole=query.prune)
     except UnusableFileError as error:
-        return problem(
-            400, "request-body", "The body cannot be used", _told(error.faults), faults=_listed(error.faults)
-        )
+        return problem("request-body", _told(error.faults), faults=_listed(error.faults))
     try:
         wanted = wanted_by(parts, file, prune=query.prune)
     except ConfigError as error:
@@ -86,9 +84,7 @@ def apply(parts: Parts, request: Request) -> Answer:
             changes = applied(parts, request.caller, wanted, changes)
     except UnusableFileError as error:
         faults = _listed(error.faults)
-        return problem(
-            422, "configuration-unusable", "The configuration cannot be used", _told(error.faults), faults=faults
-        )
+        return problem("configuration-unusable", _told(error.faults), faults=faults)
     except HaltedError as error:
         return _halted(error)
     return document(ConfigurationChanges(dry_run=query.dry_run, changes=tuple(changes)))
@@ -97,7 +93,7 @@ def apply(parts: Parts, request: Request) -> Answer:
 def _damaged(error: ConfigError) -> Answer:
     """Which stored documents cannot be used: there is no whole configuration without them."""
     detail = f"{error}. Correct it; a connection can also be removed"
-    return problem(422, "configuration-unusable", "The configuration cannot be used", detail, faults=[])
+    return problem("configuration-unusable", detail, faults=[])
 
 
 def _etag(now: Stored, how: Format) -> str:
@@ -149,7 +145,7 @@ def _halted(error: HaltedError) -> Answer:
             f"The {failed.kind} {failed.id} could not be changed, and nothing after it: {failed.reason}. {done} changes"
             f" were made, {left} are left: apply the file again when that is settled"
         )
-        return problem(409, "configuration-not-applied", "Not everything was done", detail, changes=changes)
+        return problem("configuration-not-applied", detail, changes=changes)
     detail = f"There was no time for all of it: {done} changes were made, {left} are left. Apply the file again"
     headers = {"Retry-After": str(GO_ON_AFTER_S)}
-    return problem(503, "configuration-unfinished", "There is more to do", detail, headers=headers, changes=changes)
+    return problem("configuration-unfinished", detail, headers=headers, changes=changes)

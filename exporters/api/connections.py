@@ -109,27 +109,27 @@ def with_problems(handle: Handler) -> Handler:
         try:
             return handle(parts, request)
         except NoSuchConnectionError as error:
-            return problem(404, "no-such-connection", "No such connection", str(error))
+            return problem("no-such-connection", str(error))
         except ConnectionExistsError as error:
-            return problem(409, "connection-exists", "There is one already", str(error))
+            return problem("connection-exists", str(error))
         except OtherAccountError as error:
-            return problem(409, "other-account", "Another account", str(error))
+            return problem("other-account", str(error))
         except ConnectionInUseError as error:
             return _in_use(error)
         except ConnectionBusyError as error:
             run = f"/api/runs/{error.export}/{error.run}"
-            return problem(409, "run-active", "A run is at work", str(error), headers={"Location": run}, run=run)
+            return problem("run-active", str(error), headers={"Location": run}, run=run)
         except ConsentOutdatedError as error:
-            return problem(422, "consent-outdated", "Another consent is needed", str(error))
+            return problem("consent-outdated", str(error))
         except UnusableConnectionError as error:
-            return problem(422, "connection-unusable", "The connection cannot be used", str(error))
+            return problem("connection-unusable", str(error))
 
     return answer
 
 
 def _in_use(error: ConnectionInUseError) -> Answer:
     named = [{"id": row.id, "name": row.name} for row in error.undecided]
-    return problem(409, "connection-in-use", "Exports use the connection", str(error), exports=named)
+    return problem("connection-in-use", str(error), exports=named)
 
 
 def browse(parts: Parts, request: Request) -> Answer:
@@ -178,7 +178,7 @@ def edit(parts: Parts, request: Request) -> Answer:
         return _shown(parts, request, connections.edit(parts, request.caller, found, settings))
     except StorageConflictError:
         detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-        return problem(412, "changed-meanwhile", "Changed meanwhile", detail)
+        return problem("changed-meanwhile", detail)
 
 
 @with_problems

@@ -57,16 +57,14 @@ def field_names(mapping: Mapping) -> Sequence[str]:
 def _unusable_body(request: Request) -> Answer | None:
     if len(request.body) > MAX_BODY_BYTES:
         return problem(
-            413,
             "correction-too-large",
-            "The file is too large",
             f"Post at most {MAX_BODY_BYTES:,} bytes at once: divide the file, and keep its header on each part",
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in MEDIA_TYPES:
         return None
     detail = "Post the file itself as the body, with Content-Type: text/csv"
-    return problem(415, "media-type", "Another media type is needed", detail)
+    return problem("media-type", detail)
 
 
 def _begin(parts: Parts, run: Run, key: str | None, body: bytes, by: str) -> Run | Answer | None:
@@ -77,7 +75,7 @@ def _begin(parts: Parts, run: Run, key: str | None, body: bytes, by: str) -> Run
         try:
             found = write_clean(posted, clean, fields=field_names(export.mapping))
         except SegmentError as error:
-            return problem(422, "correction-unusable", "The file cannot be used", str(error))
+            return problem("correction-unusable", str(error))
         return _start(parts, run, key, found, clean, digest=hashlib.sha256(body).hexdigest(), by=by)
 
 

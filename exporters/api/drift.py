@@ -63,9 +63,7 @@ def show(parts: Parts, request: Request) -> Answer:
         return query
     if run.reconciles and not run.status.ended:
         return problem(
-            409,
             "drift-not-yet",
-            "Not yet",
             f"The run's status is {run.status}: how list and ledger differ is known when it has ended",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
@@ -76,7 +74,7 @@ def _find(parts: Parts, run: Run, wanted: Wanted, kind: DriftKind | None) -> Ans
     with tempfile.TemporaryDirectory(prefix="drift-") as folder:
         file = Path(folder) / "drift.parquet"
         if run.drift is None or not _download(parts, run, file):
-            return problem(404, "no-drift", "There is nothing to show", _why_none(run))
+            return problem("no-drift", _why_none(run))
         return _page(run, wanted, kind, file, Path(folder))
 
 

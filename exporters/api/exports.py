@@ -111,13 +111,13 @@ def _with_problems(handle: Handler) -> Handler:
         except NoSuchExportError:
             return no_export(request.route.get("export", ""))
         except ExportExistsError as error:
-            return problem(409, "export-exists", "There is one already", str(error))
+            return problem("export-exists", str(error))
         except RunActiveError as error:
             run = address_of(error.export, error.run)
-            return problem(409, "run-active", "A run is at work", str(error), headers={"Location": run}, run=run)
+            return problem("run-active", str(error), headers={"Location": run}, run=run)
         except StorageConflictError:
             detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-            return problem(412, "changed-meanwhile", "Changed meanwhile", detail)
+            return problem("changed-meanwhile", detail)
 
     return answer
 
@@ -256,14 +256,14 @@ def _checked(parts: Parts, request: Request, settings: ExportSettings, export_id
     """What there is to say about settings; an answer where they cannot be saved."""
     if settings.connection is not None and not may_use_connection(parts, request.caller, settings.connection):
         detail = "The connection is not shared with contributors; ask an administrator to share it"
-        return problem(403, "forbidden", "Not allowed", detail)
+        return problem("forbidden", detail)
     checked = check(parts, settings, overview.current(parts), export_id=export_id)
     if not checked.faults:
         return checked
     detail = "; ".join(f"{fault.field}: {fault.message.rstrip('.')}" for fault in checked.faults)
     faults = [fault.model_dump() for fault in checked.faults]
     warnings = [warning.model_dump() for warning in checked.warnings]
-    return problem(422, "export-unusable", "The export cannot run", _cut(detail), faults=faults, warnings=warnings)
+    return problem("export-unusable", _cut(detail), faults=faults, warnings=warnings)
 
 
 def _started(result: Started | Row) -> StartedView:

@@ -19,5 +19,5 @@ def check(parts: Parts, _: Request) -> Answer:
     try:
         next(iter(parts.state.list(paths.EXPORTS)), None)
     except AzureError:
-        return problem(503, "storage-unreachable", "Not now", "The state container cannot be read")
+        return problem("storage-unreachable", "The state container cannot be read")
     return document(Health())

@@ -78,7 +78,7 @@ def browse(parts: Parts, request: Request) -> Answer:
     try:
         page = account.lists(parts, connection, search=query.search, after=query.after, limit=query.limit)
     except NoSuchPlaceError as error:
-        return problem(400, "request-query", "The query cannot be used", str(error))
+        return problem("request-query", str(error))
     following = None if page.after is None else _address(connection, query, page.after)
     body = ListPage(items=tuple(_view(one) for one in page.rows), next=following, total=None)
     return document(body, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
@@ -94,9 +94,9 @@ def create(parts: Parts, request: Request) -> Answer:
     try:
         return document(_view(account.create_list(parts, request.caller, connection, wanted.name)), status=201)
     except ListExistsError as error:
-        return problem(409, "list-exists", "There is such a list", str(error), id=error.there.id)
+        return problem("list-exists", str(error), id=error.there.id)
     except ListRefusedError as error:
-        return problem(422, "list-refused", "The provider does not take the list", str(error))
+        return problem("list-refused", str(error))
 
 
 @with_problems

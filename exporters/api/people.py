@@ -201,7 +201,7 @@ def show_erasure(parts: Parts, request: Request) -> Answer:
     """The receipt."""
     found = _find(parts, request.route["erasure"])
     if found is None:
-        return problem(404, "no-such-erasure", "No such erasure", "There is no erasure of this id")
+        return problem("no-such-erasure", "There is no erasure of this id")
     waits = {} if found.value.finished is not None else {"Retry-After": str(RETRY_AFTER_S)}
     return document(_view(found.value), headers={"ETag": found.etag, **waits})
 

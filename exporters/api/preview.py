@@ -153,7 +153,7 @@ def preview(parts: Parts, request: Request, *, masked: bool = True, within_s: fl
     if made.done():
         return made.result()
     detail = f"The preview was not ready within {within_s:.0f} seconds. Try again later, or {START_A_RUN}"
-    return problem(503, "preview-too-slow", "Not in time", detail)
+    return problem("preview-too-slow", detail)
 
 
 def _answered(parts: Parts, export_id: str, *, full: bool, masked: bool, within_s: float) -> Answer:
@@ -173,7 +173,7 @@ def _answered(parts: Parts, export_id: str, *, full: bool, masked: bool, within_
     except (NotCompleteError, TransientError) as error:
         return _later("not-ready", str(error), RETRY_S)
     except (ConfigError, SegmentError) as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
+        return problem("export-unusable", str(error))
     finally:
         parts.heavy_work.release()
 
@@ -192,11 +192,11 @@ def _too_large(megabytes: int) -> Answer:
         f"The files of the segments hold about {megabytes:,} MB, more than the {MAX_MEGABYTES:,} MB that a preview can"
         f" plan in time: {START_A_RUN}"
     )
-    return problem(422, "preview-too-large", "Too large for a preview", detail)
+    return problem("preview-too-large", detail)
 
 
 def _later(name: str, detail: str, wait_s: float) -> Answer:
-    return problem(503, name, "Not now", detail, headers={"Retry-After": str(max(1, math.ceil(wait_s)))})
+    return problem(name, detail, headers={"Retry-After": str(max(1, math.ceil(wait_s)))})
 
 
 def _preview(

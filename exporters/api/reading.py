@@ -69,7 +69,7 @@ def read_body(kind: type[Model], request: Request) -> Model | Answer:
         detail = "The body is nested too deeply"
     except ValueError:
         detail = "The body is not JSON"
-    return problem(400, "request-body", "The body cannot be used", detail)
+    return problem("request-body", detail)
 
 
 def read_query(kind: type[Model], request: Request) -> Model | Answer:
@@ -77,7 +77,7 @@ def read_query(kind: type[Model], request: Request) -> Model | Answer:
     try:
         return kind.model_validate_strings(dict(request.query))
     except ValidationError as error:
-        return problem(400, "request-query", "The query cannot be used", cut(faults_of(error)))
+        return problem("request-query", cut(faults_of(error)))
 
 
 def stale(request: Request, etag: str) -> Answer | None:
@@ -88,11 +88,11 @@ def stale(request: Request, etag: str) -> Answer | None:
     named = request.headers.get("if-match")
     if named is None:
         detail = "Send If-Match with the ETag that the document was read with, so that nobody's change is overwritten"
-        return problem(428, "if-match-missing", "Which version?", detail)
+        return problem("if-match-missing", detail)
     if named.strip() == "*" or etag in [tag.strip() for tag in named.split(",")]:
         return None
     detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-    return problem(412, "changed-meanwhile", "Changed meanwhile", detail)
+    return problem("changed-meanwhile", detail)
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ def show(parts: Parts, request: Request) -> Answer:
     if not run.status.ended:
         detail = f"The run's status is {run.status}: there is a receipt once it has ended"
         headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return problem(409, "receipt-not-yet", "Not yet", detail, headers=headers)
+        return problem("receipt-not-yet", detail, headers=headers)
     try:
         return document(issue(parts, run))
     except ConfigError as error:
-        return problem(503, "receipt-unsigned", "The receipt cannot be signed", str(error))
+        return problem("receipt-unsigned", str(error))
 
 
 def keys(parts: Parts, _: Request) -> Answer:

@@ -50,7 +50,7 @@ def repair(parts: Parts, request: Request) -> Answer:
     if isinstance(key, Answer):
         return key
     if (why := _nothing_to_repair(run)) is not None:
-        return problem(409, "nothing-to-repair", "There is nothing to repair", why)
+        return problem("nothing-to-repair", why)
     text = f"repair of {run.id}" if key is None else f"repair of {run.id}: {key}"
     by, order = request.caller.label, Order(repairs=run.id)
     cause = Cause(trigger=Trigger.DEMAND, text=text, order=order, by=by, renewable=key is None)
@@ -64,9 +64,9 @@ def _begin(parts: Parts, export_id: str, cause: Cause, *, reconciliation: Run | 
         release_if_ended(parts, export_id)  # its ledger is in force from then on
         state, target = ledgers.read_state(parts, export_id), target_of(export, connection)
         if state.ledger is None or state.ledger_target != target:
-            return problem(409, "no-ledger", "There is no ledger", reconcile.NO_LEDGER)
+            return problem("no-ledger", reconcile.NO_LEDGER)
         if reconciliation is not None and reconcile.is_too_old(reconciliation, state, target):
-            return problem(409, "reconciliation-too-old", "The reconciliation is too old", reconcile.TOO_OLD)
+            return problem("reconciliation-too-old", reconcile.TOO_OLD)
     return start_run(parts, export_id, cause)
 
 

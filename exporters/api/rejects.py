@@ -130,7 +130,7 @@ def _look(parts: Parts, request: Request, run: Run, query: RejectsQuery) -> Answ
         # What a held run has staged goes with its end, and that came between.
         run = find(parts, request) or run
         found = _find(parts, run, query, wanted)
-    return found or problem(404, "no-rejects", "There are no rejects", _why_none(run))
+    return found or problem("no-rejects", _why_none(run))
 
 
 def _find(parts: Parts, run: Run, query: RejectsQuery, wanted: Wanted) -> Answer | None:
@@ -139,9 +139,7 @@ def _find(parts: Parts, run: Run, query: RejectsQuery, wanted: Wanted) -> Answer
         return None
     if not run.status.ended and run.status is not RunStatus.HELD:
         return problem(
-            409,
             "rejects-not-yet",
-            "Not yet",
             f"The run's status is {run.status}: its rejects are known when it has ended, or is held",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )

@@ -90,12 +90,12 @@ def dispatch(parts: Parts, routes: Sequence[Route], request: Request, caller: Ca
     """The answer of the route that a request is for."""
     found = [(route, match) for route in routes if (match := route.pattern.fullmatch(request.path))]
     if not found:
-        return problem(404, "no-such-address", "No such address", "Nothing is served at this address")
+        return problem("no-such-address", "Nothing is served at this address")
     fitting = [(route, match) for route, match in found if route.method == request.method]
     if not fitting:
         allowed = ", ".join(sorted({route.method for route, _ in found}))
         detail = f"Use one of {allowed} at this address"
-        return problem(405, "method-not-allowed", "Method not allowed", detail, headers={"Allow": allowed})
+        return problem("method-not-allowed", detail, headers={"Allow": allowed})
     route, match = fitting[0]
     request = replace(request, route=match.groupdict(), caller=caller)
     return answered(
@@ -134,16 +134,14 @@ def _refusal(parts: Parts, route: Route, request: Request) -> Answer | None:
     caller = request.caller
     if caller.kind is CallerKind.NOBODY and route.who is not Who.ANYONE:
         return problem(
-            401,
             "not-signed-in",
-            "Not signed in",
             "Sign in, or send a token of the app's Entra registration",
             headers={"WWW-Authenticate": "Bearer"},
         )
     missing = why_not(route, caller)
     if missing is None and caller.kind is not CallerKind.KEY:
         missing = _forged(request) or (_not_shared(parts, request) if route.who is Who.CONTRIBUTOR else None)
-    return None if missing is None else problem(403, "forbidden", "Not allowed", missing)
+    return None if missing is None else problem("forbidden", missing)
 
 
 def _forged(request: Request) -> str | None:
@@ -175,7 +173,7 @@ def _unusable(route: Route, request: Request) -> Answer | None:
     """Why nobody can make use of this request, whoever sends it; None where the handler may look at it."""
     if route.max_body_bytes is not None and len(request.body) > route.max_body_bytes:
         detail = f"Send at most {route.max_body_bytes:,} bytes"
-        return problem(413, "too-large", "The body is too large", detail)
+        return problem("too-large", detail)
     return _untaken(route, request) or _other_media(route, request)
 
 
@@ -183,13 +181,13 @@ def _untaken(route: Route, request: Request) -> Answer | None:
     """Why the query or the body holds what the route does not take: who sends it expects that it does something."""
     if route.query is None and request.query:
         detail = "; ".join(f"{name}: is no parameter of this address" for name in request.query)
-        return problem(400, "request-query", "The query cannot be used", cut(detail))
+        return problem("request-query", cut(detail))
     if request.repeated and route.query is not None:
         detail = f"{request.repeated[0]}: stands there more than once"
-        return problem(400, "request-query", "The query cannot be used", detail)
+        return problem("request-query", detail)
     if route.body is None and request.body.strip():
         detail = "This address takes no body: send none"
-        return problem(400, "request-body", "The body cannot be used", detail)
+        return problem("request-body", detail)
     return None
 
 
@@ -203,4 +201,4 @@ def _other_media(route: Route, request: Request) -> Answer | None:
     if named in taken:
         return None
     detail = f"Send the body as {' or '.join(taken)}, and say so in Content-Type"
-    return problem(415, "media-type", "Another media type is needed", detail)
+    return problem("media-type", detail)

@@ -241,7 +241,7 @@ def cancel_run(parts: Parts, request: Request) -> Answer:
         if run.canceled is None:
             detail = f"The run has ended, its status is {run.status}: there is nothing left to cancel"
             course.not_done(detail)
-            return problem(409, "run-ended", "The run has ended", detail)
+            return problem("run-ended", detail)
         if is_repeated:
             course.not_done(REPEATED)
     return _shown(parts, run)
@@ -260,7 +260,7 @@ def retry_run(parts: Parts, request: Request) -> Answer:
         return key
     why_not = retry.why_not(run)
     if why_not is not None:
-        return problem(409, "nothing-to-retry", "The run cannot be retried", why_not)
+        return problem("nothing-to-retry", why_not)
     by = request.caller.label
     return started(parts, request, run.export.id, key, lambda: retry.start(parts, run, key=key, by=by))
 
@@ -280,7 +280,7 @@ def _decide(
         if not is_decided(run):
             detail = f"The run's status is {run.status}: only a held run can be {action.removeprefix('run ')}"
             course.not_done(detail)
-            return problem(409, "run-not-held", "The run is not held", detail)
+            return problem("run-not-held", detail)
         if is_repeated:
             course.not_done(REPEATED)
     return _shown(parts, run)
@@ -296,9 +296,7 @@ def read_key(request: Request) -> str | Answer | None:
     key = request.headers.get("idempotency-key")
     if key is None or _KEY.fullmatch(key):
         return key
-    return problem(
-        422, "idempotency-key", "Unusable Idempotency-Key", "Use 1 to 255 visible ASCII characters, for example a UUID"
-    )
+    return problem("idempotency-key", "Use 1 to 255 visible ASCII characters, for example a UUID")
 
 
 def started(
@@ -316,11 +314,9 @@ def started(
     except RunActiveError as error:
         return _run_active(export_id, error)
     except ConfigError as error:
-        return problem(422, "export-unusable", "The export cannot run", str(error))
+        return problem("export-unusable", str(error))
     if begun is None:
-        return problem(
-            422, "idempotency-key", "Unusable Idempotency-Key", "It was used for another request: use a new key"
-        )
+        return problem("idempotency-key", "It was used for another request: use a new key")
     return begun if isinstance(begun, Answer) else _accepted(parts, begun, key=key)
 
 
@@ -339,7 +335,7 @@ def _audited_start(
 def _run_active(export_id: str, error: RunActiveError) -> Answer:
     """The answer where another run of the export is at work."""
     address = address_of(export_id, error.run)
-    return problem(409, "run-active", "A run is at work", str(error), headers={"Location": address}, run=address)
+    return problem("run-active", str(error), headers={"Location": address}, run=address)
 
 
 def _accepted(parts: Parts, run: Run, *, key: str | None) -> Answer:
@@ -363,7 +359,7 @@ def find(parts: Parts, request: Request) -> Run | None:
 
 def no_run() -> Answer:
     """The answer where there is no such run."""
-    return problem(404, "no-such-run", "No such run", "There is no run at this address; check the export and run ids")
+    return problem("no-such-run", "There is no run at this address; check the export and run ids")
 
 
 def _shown(parts: Parts, run: Run) -> Answer:
@@ -501,4 +497,4 @@ def reject_view(row: ReasonCount) -> RejectView:
 def no_export(export_id: str) -> Answer:
     """The answer where there is no such export."""
     shown = export_id if re.fullmatch(ID_PATTERN, export_id) else "of this name"
-    return problem(404, "no-such-export", "No such export", f"There is no export {shown}; ids are case-sensitive")
+    return problem("no-such-export", f"There is no export {shown}; ids are case-sensitive")

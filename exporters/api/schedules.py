@@ -163,7 +163,7 @@ def change(parts: Parts, request: Request) -> Answer:
         return _shown(parts, _set(parts, request.caller, found, wanted.schedule))
     except StorageConflictError:
         detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-        return problem(412, "changed-meanwhile", "Changed meanwhile", detail)
+        return problem("changed-meanwhile", detail)
 
 
 def change_several(parts: Parts, request: Request) -> Answer:

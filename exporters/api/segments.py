@@ -189,7 +189,7 @@ def _with_problems(handle: Handler) -> Handler:
         try:
             return handle(parts, request)
         except NoSuchSegmentError as error:
-            return problem(404, "no-such-segment", "No such segment", str(error))
+            return problem("no-such-segment", str(error))
 
     return answer
 
@@ -203,7 +203,7 @@ def show_all(parts: Parts, request: Request) -> Answer:
         start = Mark() if query.after is None else _mark(query.after)
     except ValueError:
         detail = "after: take the address in `next` as it is"
-        return problem(400, "request-query", "The query cannot be used", detail)
+        return problem("request-query", detail)
     users = _users(parts)
     found = catalogue.listed(parts, start=start, search=query.search, limit=query.limit, named=users.keys())
     rows = (_row(row, users) for row in found.rows)

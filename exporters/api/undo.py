@@ -73,25 +73,23 @@ def _why_not(parts: Parts, state: ExportState, run_id: RunId, target: str) -> An
     """Why an export cannot go back to a run, and what to do; None where it can."""
     run = records.read_run(parts, state.export, run_id)
     if run is None:
-        return problem(404, "no-such-run", "No such run", f"The export {state.export} has no run {run_id}")
+        return problem("no-such-run", f"The export {state.export} has no run {run_id}")
     if run.target != target:
         return problem(
-            409,
             "another-list",
-            "The ledger is of another list",
             "That run filled another list, or used another connection, so its ledger says nothing of the list that the"
             " export fills now: go back to a run of this list",
         )
     if state.ledger is None or state.ledger_target != target:
-        return problem(409, "no-ledger", "There is no ledger", undo.NO_LEDGER)
+        return problem("no-ledger", undo.NO_LEDGER)
     if not run.has_ledger:
-        return problem(409, "no-ledger", "There is no ledger", _without_ledger(run))
+        return problem("no-ledger", _without_ledger(run))
     if state.ledger == run_id:
         detail = f"The list has the people that this run left on it{CUT_SHORT if state.ledger_doubtful else ''}"
-        return problem(409, "nothing-to-undo", "There is nothing to undo", detail)
+        return problem("nothing-to-undo", detail)
     name = paths.ledger(state.export, run_id)
     if not any(blob.name == name for blob in parts.state.list(name)):
-        return problem(409, "no-ledger", "There is no ledger", undo.LEDGER_GONE.format(run=run_id))
+        return problem("no-ledger", undo.LEDGER_GONE.format(run=run_id))
     return None
 
 
