@@ -47,6 +47,7 @@ def build(settings: Settings) -> Exporter:
     """Everything wired to Azure, or to the cloud on one machine. Makes no request."""
     log.keep_urls_out()
     credential: TokenCredential = LocalCredential() if settings.local_mode else _identity(settings)
+    _record(settings, credential)
     state = _blobs(settings, settings.state_account, credential)
     segments = _blobs(settings, settings.segments_account, credential)
     trail = settings.audit_container
@@ -80,6 +81,15 @@ def build(settings: Settings) -> Exporter:
             step_limit=settings.step_limit,
         )
     )
+
+
+def _record(settings: Settings, credential: TokenCredential) -> None:
+    if not settings.open_telemetry or settings.telemetry_connection is None:
+        return
+    from exporters import telemetry  # half a second that is not spent otherwise
+
+    identity = None if settings.local_mode else credential  # nobody on this machine asks who sends
+    telemetry.record(settings.telemetry_connection, identity, site=settings.azure_site)
 
 
 def _identity(settings: Settings) -> TokenCredential:

@@ -11,6 +11,7 @@ A bad row is a reject, an ordinary value. An exception means that the step canno
     ├── RefusedError        the provider would refuse it again         the batch is narrowed or refused; the run goes on
     ├── ThrottledError      the provider said when to come back        everything on that account waits until then
     ├── TransientError      may pass                                   tried again later, with growing delays
+    ├── DiskFullError       a step needs more room than there is       the run fails and says what to change
     └── StorageConflictError   somebody else changed the document      the caller reads it anew, or has lost the race
 
 Texts are for operators: what was tried, what was answered, what to do. They never hold a key, an address or the body of
@@ -65,6 +66,10 @@ class ThrottledError(ExporterError):
 
 class TransientError(ExporterError):
     """A connection was lost or a server failed; whether the request was carried out is not known."""
+
+
+class DiskFullError(ExporterError):
+    """The disk for temporary files has no room for what a step needs. It says nothing of the files that it read."""
 
 
 class StorageConflictError(ExporterError):

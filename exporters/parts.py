@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 
 from pydantic import SecretStr
@@ -16,7 +16,7 @@ from exporters.planning.engine import Planning
 from exporters.providers.base import Provider
 from exporters.storage.blobs import BlobStore
 from exporters.storage.documents import Documents
-from exporters.storage.queues import Queues
+from exporters.storage.queues import POISON, Queues
 from exporters.storage.secrets import Secrets
 
 
@@ -29,6 +29,11 @@ class QueueNames:
     poll: str
     notify: str
     erase: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every queue, each followed by the one for its poisoned messages."""
+        return tuple(name for queue in astuple(self) for name in (queue, f"{queue}{POISON}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

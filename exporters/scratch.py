@@ -5,6 +5,7 @@ A step removes its own folder, but not if its process is killed in the middle of
 https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -12,6 +13,32 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from exporters.errors import DiskFullError
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A folder for the files of a step, which goes with all that is in it, however the step ends.
+
+    Raises DiskFullError where nothing more can be written within.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise disk_full() from error
+
+
+def disk_full() -> DiskFullError:
+    """What to raise where the system says that nothing more can be written."""
+    size = shutil.disk_usage(tempfile.gettempdir()).total / 1e9
+    return DiskFullError(
+        f"The temporary disk is full; it has {size:,.1f} GB. Let the export read fewer or smaller segments, or map"
+        " fewer columns, or run the app on instances with a larger disk; then start the export again."
+    )
 
 
 def claim_scratch(root: Path | None = None) -> Path:

@@ -114,6 +114,20 @@ class Settings(BaseSettings):
     plan_threads: int = Field(
         default=2, ge=1, le=16, validation_alias="PLAN_THREADS", description="Threads that planning may use."
     )
+    open_telemetry: bool = Field(
+        default=False,
+        validation_alias="PYTHON_ENABLE_OPENTELEMETRY",
+        # https://learn.microsoft.com/azure/azure-functions/opentelemetry-howto
+        description="On where the app sends spans and log lines to Application Insights itself, by OpenTelemetry. The "
+        "platform reads it too, and then does not forward the app's log: set "
+        "AzureFunctionsJobHost__telemetryMode=OpenTelemetry with it.",
+    )
+    telemetry_connection: SecretStr | None = Field(
+        default=None,
+        validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING",
+        description="Connection string of Application Insights. The host reads it always, the app only where "
+        "PYTHON_ENABLE_OPENTELEMETRY is on.",
+    )
     local_mode: bool = Field(
         default=False,
         validation_alias="LOCAL_MODE",
@@ -145,6 +159,8 @@ class Settings(BaseSettings):
             raise ValueError("SIGN_IN says that App Service authentication is on, and Azure that it is not: turn it on")
         if self.local_mode and urlsplit(self.vault_url).hostname not in LOOPBACK:
             raise ValueError("with LOCAL_MODE, KEY_VAULT_URL must be a vault sandbox on this machine")
+        if self.open_telemetry and self.telemetry_connection is None:
+            raise ValueError("PYTHON_ENABLE_OPENTELEMETRY is on: set APPLICATIONINSIGHTS_CONNECTION_STRING too")
         if self.storage_connection is None and self.storage_account is None:
             raise ValueError("set AzureWebJobsStorage__accountName (in Azure) or AzureWebJobsStorage (for Azurite)")
         return self

@@ -20,6 +20,7 @@ from exporters.api.problems import PROBLEMS
 from exporters.errors import (
     AccessError,
     ConfigError,
+    DiskFullError,
     NotCompleteError,
     RefusedError,
     SegmentError,
@@ -47,7 +48,8 @@ class Request:
     route: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
-    repeated: tuple[str, ...] = ()  #: parameters of the query that stand there more than once
+    #: All values of those parameters of the query that stand there more than once.
+    repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     body: bytes = b""
 
 
@@ -90,6 +92,8 @@ def answered(handle: Callable[[], Answer]) -> Answer:
     except (AzureError, StorageConflictError):
         detail = "The app's storage did not answer as it should; try again"
         return problem("storage-unreachable", detail, headers=_retry_after(RETRY_AFTER_S))
+    except DiskFullError as error:
+        return problem("storage-unreachable", str(error), headers=_retry_after(RETRY_AFTER_S))
     except Exception as error:  # noqa: BLE001  callers get an answer whatever our bug is
         return _unexpected(error)
 

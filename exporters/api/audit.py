@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from exporters.api import pages
-from exporters.api.answers import Answer, Request, document, problem
+from exporters.api import pages, paging
+from exporters.api.answers import Answer, Request, problem
 from exporters.api.pages import PageFormat
+from exporters.api.paging import DEFAULT_LIMIT, MAX_LIMIT, next_page, paged
 from exporters.api.reading import read_query
 from exporters.audit.reading import EntryOutcome, Page, Place, Told, Wanted, read_page
 from exporters.audit.trail import Action
@@ -23,8 +23,6 @@ from exporters.parts import Parts
 ADDRESS = "/api/audit"
 #: Where no time is given.
 DEFAULT_DAYS = 7
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 #: Lines of a CSV, which is for whoever wants them all.
 MAX_CSV_LIMIT = 10_000
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -130,10 +128,9 @@ class AuditEntryView(BaseModel):
     changes_cut: bool = Field(description="the changes were too long to keep")
 
 
-class AuditPageView(BaseModel):
+class AuditPageView(paging.Page[AuditEntryView]):
     """A page of the audit trail, newest first."""
 
-    items: tuple[AuditEntryView, ...]
     next: str | None = Field(
         description="address of the next page; a page that read many days may have few items, and a next one all the"
         " same"
@@ -166,7 +163,7 @@ def show(parts: Parts, request: Request) -> Answer:
     )
     page = read_page(parts, wanted, after=after, limit=min(query.limit or limit, most))
     # The bounds go along: the next page is one of the same days, however late it is asked for.
-    following = _next(request, page, since=since.isoformat(), until=until.isoformat())
+    following = _next(query, page, since=since.isoformat(), until=until.isoformat())
     return _csv(page, following) if as_csv else _json(page, following)
 
 
@@ -184,8 +181,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
 
 def _json(page: Page, following: str | None) -> Answer:
     items = tuple(_view(told) for told in page.entries)
-    view = AuditPageView(items=items, next=following, unreadable=page.unreadable)
-    return document(view, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
+    return paged(AuditPageView(items=items, next=following, unreadable=page.unreadable))
 
 
 def _csv(page: Page, following: str | None) -> Answer:
@@ -240,12 +236,11 @@ def _time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _next(request: Request, page: Page, *, since: str, until: str) -> str | None:
+def _next(query: AuditQuery, page: Page, *, since: str, until: str) -> str | None:
     if page.after is None:
         return None
     place = base64.urlsafe_b64encode(f"{page.after.at.isoformat()} {page.after.id}".encode()).decode()
-    query = {**request.query, "from": since, "to": until, "after": place}
-    return f"{ADDRESS}?{urlencode(query)}"
+    return next_page(ADDRESS, query, **{"from": since, "to": until, "after": place})
 
 
 def _place(text: str) -> Place:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request, document, problem
-from exporters.api.reading import read_body, read_query, stale
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Offset, Page, next_page, paged
+from exporters.api.reading import changed_meanwhile, read_body, read_query, stale
+from exporters.api.runs import run_active
 from exporters.configuration import connections, overview
 from exporters.configuration.connections import (
     ConnectionBusyError,
@@ -31,7 +32,7 @@ from exporters.storage.documents import Versioned
 
 Handler = Callable[[Parts, Request], Answer]
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+ADDRESS = "/api/connections"
 #: Documents that are read at once. Ours: fewer than the ten connections that the storage client keeps open.
 READS_AT_ONCE = 8
 
@@ -68,11 +69,9 @@ class ConnectionView(BaseModel):
     fault: str = Field(description="why its document cannot be used; the other members say nothing then")
 
 
-class ConnectionPage(BaseModel):
+class ConnectionPage(Page[ConnectionView]):
     """A page of connections."""
 
-    items: tuple[ConnectionView, ...]
-    next: str | None = Field(description="address of the next page; null on the last one")
     total: int
 
 
@@ -85,8 +84,8 @@ class ConnectionQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    offset: int = Field(default=0, ge=0, le=1_000_000)
+    limit: Limit = DEFAULT_LIMIT
+    offset: Offset = 0
     search: Search = Field(default="", description="in id, name and provider, without regard to case")
     sort: Column | FromTheOtherEnd = Field(default="name", description="a column; with - before it from the other end")
 
@@ -117,8 +116,7 @@ def with_problems(handle: Handler) -> Handler:
         except ConnectionInUseError as error:
             return _in_use(error)
         except ConnectionBusyError as error:
-            run = f"/api/runs/{error.export}/{error.run}"
-            return problem("run-active", str(error), headers={"Location": run}, run=run)
+            return run_active(error)
         except ConsentOutdatedError as error:
             return problem("consent-outdated", str(error))
         except UnusableConnectionError as error:
@@ -144,15 +142,24 @@ def browse(parts: Parts, request: Request) -> Answer:
     column = query.sort.removeprefix("-")
     found.sort(key=lambda view: _order(view, column), reverse=query.sort.startswith("-"))
     end = query.offset + query.limit
-    following = None if end >= len(found) else _address(query, end)
-    page = ConnectionPage(items=tuple(found[query.offset : end]), next=following, total=len(found))
-    return document(page, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
+    following = next_page(ADDRESS, query, offset=end) if end < len(found) else None
+    return paged(ConnectionPage(items=tuple(found[query.offset : end]), next=following, total=len(found)))
 
 
 @with_problems
 def show(parts: Parts, request: Request) -> Answer:
-    """200 with a connection, for administrators with whether its secret can be read now; 404."""
-    return _shown(parts, request, connections.read(parts, _id(request)))
+    """200 with a connection, for administrators with whether its secret can be read now; 404.
+
+    One whose document cannot be used is shown as in the list, and has no ETag: nobody can change it here.
+    """
+    connection_id = _id(request)
+    try:
+        found = connections.read(parts, connection_id)
+    except NoSuchConnectionError:
+        raise
+    except ConfigError as error:
+        return document(_damaged(request, connection_id, _counts(parts).get(connection_id, 0), error))
+    return _shown(parts, request, found)
 
 
 @with_problems
@@ -162,7 +169,7 @@ def create(parts: Parts, request: Request) -> Answer:
     if isinstance(wanted, Answer):
         return wanted
     made = connections.create(parts, request.caller, wanted)
-    return _shown(parts, request, made, status=201, headers={"Location": f"/api/connections/{made.value.id}"})
+    return _shown(parts, request, made, status=201, headers={"Location": f"{ADDRESS}/{made.value.id}"})
 
 
 @with_problems
@@ -177,8 +184,7 @@ def edit(parts: Parts, request: Request) -> Answer:
     try:
         return _shown(parts, request, connections.edit(parts, request.caller, found, settings))
     except StorageConflictError:
-        detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-        return problem("changed-meanwhile", detail)
+        return changed_meanwhile()
 
 
 @with_problems
@@ -253,17 +259,22 @@ def _row(parts: Parts, request: Request, connection_id: str, exports: int) -> Co
     except NoSuchConnectionError:
         return None
     except ConfigError as error:
-        return ConnectionView(
-            id=connection_id,
-            display_name=connection_id,
-            provider="",
-            used_by=UsedBy.ADMINISTRATORS,
-            created=None,
-            connected=None,
-            exports=exports,
-            details=None,
-            fault=str(error) if request.caller.role is Role.ADMINISTRATOR else "Its document cannot be used",
-        )
+        return _damaged(request, connection_id, exports, error)
+
+
+def _damaged(request: Request, connection_id: str, exports: int, error: ConfigError) -> ConnectionView:
+    """A connection whose document cannot be used; what is wrong with it is for administrators."""
+    return ConnectionView(
+        id=connection_id,
+        display_name=connection_id,
+        provider="",
+        used_by=UsedBy.ADMINISTRATORS,
+        created=None,
+        connected=None,
+        exports=exports,
+        details=None,
+        fault=str(error) if request.caller.role is Role.ADMINISTRATOR else "Its document cannot be used",
+    )
 
 
 def _view(request: Request, connection: Connection, exports: int) -> ConnectionView:
@@ -314,8 +325,3 @@ def _order(view: ConnectionView, column: str) -> tuple[Any, str]:
         "exports": view.exports,
     }
     return (values[column], view.id)
-
-
-def _address(query: ConnectionQuery, offset: int) -> str:
-    values = {**query.model_dump(exclude_defaults=True), "offset": offset}
-    return f"/api/connections?{urlencode(values)}"

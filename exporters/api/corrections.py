@@ -5,7 +5,6 @@ The run compares with the ledger and takes nobody off the list.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from exporters.model.fields import EMAIL_FIELD, custom_name
 from exporters.model.run import Corrections, Order, Run, Trigger
 from exporters.parts import Parts
 from exporters.scheduling.start import Cause, has_claimed, read_export, start_run
+from exporters.scratch import scratch_folder
 from exporters.segments.correction import CleanFile, write_clean
 from exporters.storage import paths
 
@@ -69,8 +69,8 @@ def _unusable_body(request: Request) -> Answer | None:
 
 def _begin(parts: Parts, run: Run, key: str | None, body: bytes, by: str) -> Run | Answer | None:
     export, _ = read_export(parts, run.export.id)
-    with tempfile.TemporaryDirectory(prefix="correction-") as folder:
-        posted, clean = Path(folder) / "posted.csv", Path(folder) / "clean.csv"
+    with scratch_folder("correction-") as folder:
+        posted, clean = folder / "posted.csv", folder / "clean.csv"
         posted.write_bytes(body)
         try:
             found = write_clean(posted, clean, fields=field_names(export.mapping))

@@ -1,6 +1,5 @@
 """GET /api/runs/{export}/{run}/drift: who is not on the list as the ledger says, as CSV or as JSON."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from exporters.model.drift import DriftKind
 from exporters.model.run import Run
 from exporters.parts import Parts
 from exporters.planning.drift import open_drift
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 COLUMNS = ("email", "kind")
@@ -71,11 +71,11 @@ def show(parts: Parts, request: Request) -> Answer:
 
 
 def _find(parts: Parts, run: Run, wanted: Wanted, kind: DriftKind | None) -> Answer:
-    with tempfile.TemporaryDirectory(prefix="drift-") as folder:
-        file = Path(folder) / "drift.parquet"
+    with scratch_folder("drift-") as folder:
+        file = folder / "drift.parquet"
         if run.drift is None or not _download(parts, run, file):
             return problem("no-drift", _why_none(run))
-        return _page(run, wanted, kind, file, Path(folder))
+        return _page(run, wanted, kind, file, folder)
 
 
 def _why_none(run: Run) -> str:

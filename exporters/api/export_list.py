@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporters.api.answers import Answer, Request, document
+from exporters.api.answers import Answer, Request
 from exporters.api.export_views import NO_CONNECTION, ExportRow, active_run, row_view, unusable
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Offset, Page, next_page, paged
 from exporters.api.reading import read_query
 from exporters.configuration import overview
 from exporters.configuration.overview import READS_AT_ONCE, Overview, Row
@@ -19,7 +19,6 @@ from exporters.parts import Parts
 from exporters.scheduling.next_run import next_run
 
 ADDRESS = "/api/exports"
-DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 Column = Literal["name", "connection", "provider", "status", "refreshed", "schedule", "next_run", "updated"]
 _FromTheEnd = Literal[
@@ -32,8 +31,8 @@ class ExportsQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="exports on a page, at most")
-    offset: int = Field(default=0, ge=0, le=1_000_000, description="exports before the page")
+    limit: Limit = DEFAULT_LIMIT
+    offset: Offset = 0
     search: Search = Field(
         default="",
         description="in id, name, connection, list and segments, without regard to case",
@@ -43,11 +42,9 @@ class ExportsQuery(BaseModel):
     sort: Column | _FromTheEnd = Field(default="name", description="a column; with - before it from the other end")
 
 
-class ExportsPage(BaseModel):
+class ExportsPage(Page[ExportRow]):
     """A page of exports."""
 
-    items: tuple[ExportRow, ...]
-    next: str | None = Field(description="address of the next page; null on the last one")
     total: int = Field(description="exports on all pages")
 
 
@@ -60,9 +57,8 @@ def list_exports(parts: Parts, request: Request) -> Answer:
     found = _sorted(parts, seen, list(_fitting(seen, wanted)), wanted.sort)
     end = wanted.offset + wanted.limit
     rows = overview.page(parts, seen, found[wanted.offset : end])
-    following = _address(wanted, end) if end < len(found) else None
-    page = ExportsPage(items=_shown(parts, request, seen, rows), next=following, total=len(found))
-    return document(page, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
+    following = next_page(ADDRESS, wanted, offset=end) if end < len(found) else None
+    return paged(ExportsPage(items=_shown(parts, request, seen, rows), next=following, total=len(found)))
 
 
 def _fitting(seen: Overview, wanted: ExportsQuery) -> Iterator[Row]:
@@ -119,8 +115,3 @@ def _shown(parts: Parts, request: Request, seen: Overview, rows: Sequence[Row]) 
         row_view(parts, request.caller, row, seen.connections.get(row.connection or ""), run)
         for row, run in zip(rows, active, strict=True)
     )
-
-
-def _address(wanted: ExportsQuery, offset: int) -> str:
-    query = wanted.model_dump(exclude_defaults=True) | {"limit": wanted.limit, "offset": offset}
-    return f"{ADDRESS}?{urlencode(query)}"

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from exporters.api.answers import Answer, Request, document, problem
 from exporters.api.export_views import Permission, permission, saved_view, view
 from exporters.api.permissions import may_use_connection
-from exporters.api.reading import read_body, read_query, stale
-from exporters.api.runs import address_of, no_export, read_key
+from exporters.api.reading import changed_meanwhile, read_body, read_query, stale
+from exporters.api.runs import address_of, no_export, read_key, run_active
 from exporters.audit.trail import Action
 from exporters.configuration import exports, overview
 from exporters.configuration.checks import Checked, check
@@ -113,11 +113,9 @@ def _with_problems(handle: Handler) -> Handler:
         except ExportExistsError as error:
             return problem("export-exists", str(error))
         except RunActiveError as error:
-            run = address_of(error.export, error.run)
-            return problem("run-active", str(error), headers={"Location": run}, run=run)
+            return run_active(error)
         except StorageConflictError:
-            detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-            return problem("changed-meanwhile", detail)
+            return changed_meanwhile()
 
     return answer
 

@@ -1,12 +1,12 @@
 """Lists and fields of a connection's account over HTTP."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request, document, problem
-from exporters.api.connections import DEFAULT_LIMIT, MAX_LIMIT, with_problems
+from exporters.api.connections import ADDRESS, with_problems
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Page, next_page, paged
 from exporters.api.reading import read_body, read_query
 from exporters.configuration import account, connections
 from exporters.configuration.account import ListExistsError, ListRefusedError, NoSuchPlaceError
@@ -25,11 +25,9 @@ class ListView(BaseModel):
     count: int | None = Field(description="contacts on it, where the provider tells")
 
 
-class ListPage(BaseModel):
+class ListPage(Page[ListView]):
     """A page of lists. It may be empty though others follow: providers have no search."""
 
-    items: tuple[ListView, ...]
-    next: str | None = Field(description="address of the next page; null on the last one")
     total: int | None = Field(description="always null: providers do not tell")
 
 
@@ -38,7 +36,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    limit: Limit = DEFAULT_LIMIT
     after: Annotated[str, Field(max_length=2_000)] | None = Field(
         default=None, description="where the last page ended; taken from the address of the next one"
     )
@@ -79,9 +77,9 @@ def browse(parts: Parts, request: Request) -> Answer:
         page = account.lists(parts, connection, search=query.search, after=query.after, limit=query.limit)
     except NoSuchPlaceError as error:
         return problem("request-query", str(error))
-    following = None if page.after is None else _address(connection, query, page.after)
-    body = ListPage(items=tuple(_view(one) for one in page.rows), next=following, total=None)
-    return document(body, headers={} if following is None else {"Link": f'<{following}>; rel="next"'})
+    address = f"{ADDRESS}/{connection.id}/lists"
+    following = None if page.after is None else next_page(address, query, after=page.after)
+    return paged(ListPage(items=tuple(_view(one) for one in page.rows), next=following, total=None))
 
 
 @with_problems
@@ -116,8 +114,3 @@ def _connection(parts: Parts, request: Request) -> Connection:
 
 def _view(one: ContactList) -> ListView:
     return ListView(id=one.id, name=one.name, count=one.count)
-
-
-def _address(connection: Connection, query: ListQuery, after: str) -> str:
-    values = {**query.model_dump(exclude_defaults=True), "after": after}
-    return f"/api/connections/{connection.id}/lists?{urlencode(values)}"

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.api.answers import Answer, Request
+from exporters.api.paging import link
 from exporters.audit.trail import Action, audited
 from exporters.parts import Parts
 from exporters.segments.spreadsheet import guarded
@@ -123,9 +124,7 @@ def people_shown(parts: Parts, request: Request, show: Callable[[], Answer]) -> 
 
 
 def _headers(wanted: Wanted, name: str, following: str | None) -> Mapping[str, str]:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
-    if following is not None:
-        headers["Link"] = f'<{following}>; rel="next"'  # https://www.rfc-editor.org/rfc/rfc8288
+    headers = {"Vary": "Accept", **link(following)}
     if wanted.format is PageFormat.JSON:
         return {"Content-Type": "application/json", **headers}
     first = f"-from-{wanted.offset + 1}" if wanted.offset else ""

@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from exporters.api.answers import Answer, Request, document, problem
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Page, next_page, paged
 from exporters.api.reading import read_body, read_query
 from exporters.audit.trail import Action, audited
 from exporters.model.erasure import (
@@ -28,8 +28,6 @@ from exporters.storage.documents import Versioned
 
 ADDRESS = "/api/people/erasures"
 RETRY_AFTER_S = 60
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 #: Runs that one sentence names. Ours.
 MAX_NAMED = 10
 _EXAMPLE = "ann@example.com"
@@ -152,15 +150,13 @@ class ErasuresQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    limit: Limit = DEFAULT_LIMIT
     after: ErasureId | None = Field(default=None, description="where the last page ended")
 
 
-class ErasuresPage(BaseModel):
+class ErasuresPage(Page[ErasureView]):
     """Erasures, newest first."""
 
-    items: tuple[ErasureView, ...]
-    next: str | None = Field(description="address of the next page; null on the last one")
     total: int | None = Field(default=None, description="always null: nobody has counted them")
 
 
@@ -219,9 +215,8 @@ def list_erasures(parts: Parts, request: Request) -> Answer:
     following = None
     if len(blobs) > query.limit:
         last = shown[-1].name.removeprefix(paths.ERASURES).removesuffix(".json")
-        following = f"{ADDRESS}?{urlencode({'limit': query.limit, 'after': last})}"
-    headers = {} if following is None else {"Link": f'<{following}>; rel="next"'}
-    return document(ErasuresPage(items=items, next=following), headers=headers)
+        following = next_page(ADDRESS, query, after=last)
+    return paged(ErasuresPage(items=items, next=following))
 
 
 def _find(parts: Parts, erasure_id: str) -> Versioned[Erasure] | None:

@@ -27,7 +27,7 @@ from exporters.delivery.access import with_provider
 from exporters.delivery.account import known_lane
 from exporters.delivery.move import BUSY_S, RETRY_S
 from exporters.delivery.prepare import Draft, check, draft, planned_fields
-from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
+from exporters.errors import ConfigError, DiskFullError, NotCompleteError, SegmentError, ThrottledError, TransientError
 from exporters.model.brake import Brake
 from exporters.model.connection import Connection
 from exporters.model.export import Export
@@ -37,6 +37,7 @@ from exporters.parts import Parts
 from exporters.planning.suppressed import encode_answer
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import NoSuchExportError, read_export
+from exporters.scratch import scratch_folder
 from exporters.segments.snapshots import newest_snapshot
 
 CONTACTS_SHOWN = 20
@@ -172,7 +173,7 @@ def _answered(parts: Parts, export_id: str, *, full: bool, masked: bool, within_
         return _later("throttled", str(error), error.wait_s)
     except (NotCompleteError, TransientError) as error:
         return _later("not-ready", str(error), RETRY_S)
-    except (ConfigError, SegmentError) as error:
+    except (ConfigError, SegmentError, DiskFullError) as error:
         return problem("export-unusable", str(error))
     finally:
         parts.heavy_work.release()
@@ -219,8 +220,7 @@ def _preview(
         _check_time(parts, run, within_s)
         _keep_first(sample, lines)
 
-    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        work = Path(folder)
+    with scratch_folder("preview-") as work:
         access, envelope, suppressed = _ask(parts, run, work)
         _check_time(parts, run, within_s)
         made = draft(parts, run, access, envelope, work=work, stage=stage, suppressed=suppressed)

@@ -431,8 +431,9 @@ _KINDS = (
         code="storage-unreachable",
         status=503,
         title="Not now",
-        when="The app's storage did not answer as it should.",
-        remedy="Try again after the seconds in Retry-After. If it lasts, look at the storage account and its firewall.",
+        when="The app's storage did not answer as it should, or the temporary disk of its instance is full.",
+        remedy="Try again after the seconds in Retry-After. If it lasts, look at the storage account and its firewall,"
+        " or at what the detail says of the disk.",
         example="The app's storage did not answer as it should; try again",
     ),
     Kind(

@@ -1,9 +1,9 @@
 """What comes in with a request: its address, body and query, and which version of a document it is about."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel, ValidationError
@@ -36,13 +36,15 @@ def request_of(method: str, url: str, headers: Mapping[str, str], body: bytes, *
     target, _, query = url.partition("://")[2].partition("?")
     path = "/" + target.partition("/")[2]
     pairs = parse_qsl(query, keep_blank_values=True)
-    times = Counter(name for name, _ in pairs)
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in pairs:
+        values[name].append(value)
     return Request(
         method=method,
         path="/".join(unquote(part).replace("/", "%2F") for part in path.removeprefix(below).split("/")),
         headers={name.lower(): value for name, value in headers.items()},
         query={name: value for name, value in pairs if name != KEY_PARAMETER},
-        repeated=tuple(name for name, count in times.items() if count > 1),
+        repeated={name: tuple(each) for name, each in values.items() if len(each) > 1},
         body=body,
     )
 
@@ -75,9 +77,19 @@ def read_body(kind: type[Model], request: Request) -> Model | Answer:
 def read_query(kind: type[Model], request: Request) -> Model | Answer:
     """The query of a request; a 400 when it does not fit the model, which also knows no other parameters."""
     try:
-        return kind.model_validate_strings(dict(request.query))
+        several = repeatable(kind)
+        if not several:
+            return kind.model_validate_strings(dict(request.query))
+        # What is read from strings alone can hold no lists: https://docs.pydantic.dev/latest/concepts/models/
+        single = {name: (value,) for name, value in request.query.items() if name in several}
+        return kind.model_validate({**request.query, **single, **request.repeated})
     except ValidationError as error:
         return problem("request-query", cut(faults_of(error)))
+
+
+def repeatable(kind: type[BaseModel]) -> frozenset[str]:
+    """The parameters of a query that may stand there more than once: those that hold several values."""
+    return frozenset(name for name, field in kind.model_fields.items() if get_origin(field.annotation) is tuple)
 
 
 def stale(request: Request, etag: str) -> Answer | None:
@@ -91,6 +103,11 @@ def stale(request: Request, etag: str) -> Answer | None:
         return problem("if-match-missing", detail)
     if named.strip() == "*" or etag in [tag.strip() for tag in named.split(",")]:
         return None
+    return changed_meanwhile()
+
+
+def changed_meanwhile() -> Answer:
+    """The answer where somebody has changed the document since it was read."""
     detail = "Somebody has changed it since it was read: read it anew, and make the change again"
     return problem("changed-meanwhile", detail)
 

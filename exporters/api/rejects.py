@@ -4,7 +4,6 @@ Values stand in the columns of their fields as they would be sent, dates as yyyy
 the rejected one: it can be corrected in place, and the file posted back (`api.corrections`).
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +24,7 @@ from exporters.parts import Parts
 from exporters.planning.contact_values import values_of
 from exporters.planning.rejects_page import Entry, open_rejects
 from exporters.planning.verdicts import KEPT_CHARS
+from exporters.scratch import scratch_folder
 from exporters.segments.correction import REPORT_COLUMNS
 from exporters.storage import paths
 
@@ -143,11 +143,11 @@ def _find(parts: Parts, run: Run, query: RejectsQuery, wanted: Wanted) -> Answer
             f"The run's status is {run.status}: its rejects are known when it has ended, or is held",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
-    with tempfile.TemporaryDirectory(prefix="rejects-") as folder:
-        file = Path(folder) / "rejects.parquet"
+    with scratch_folder("rejects-") as folder:
+        file = folder / "rejects.parquet"
         if run.plan is None or not _download(parts, run, file):
             return None
-        return _page(run, query, wanted, file, Path(folder))
+        return _page(run, query, wanted, file, folder)
 
 
 def _why_none(run: Run) -> str:

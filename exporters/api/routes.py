@@ -542,6 +542,16 @@ SYSTEM = (
         summary="Whether the app can read its state",
         answers={200: health.Health},
     ),
+    Route(
+        method="GET",
+        path="/health/parts",
+        handle=health.show_parts,
+        who=Who.CONTRIBUTOR,
+        by_key=True,
+        summary="Whether storage, queues and vault, and the connections that are named, can be used",
+        query=health.PartsQuery,
+        answers={200: health.PartsView},
+    ),
 )
 _YAML = Media(type="application/yaml", holds="the same as YAML", model=as_code.ConfigurationFile)
 CONFIGURATION = (

@@ -11,9 +11,10 @@ from functools import cached_property
 
 from pydantic import BaseModel
 
+from exporters import tracing
 from exporters.api.answers import Answer, Request, answered, problem
 from exporters.api.permissions import may_use_connection, may_use_export, may_use_run
-from exporters.api.reading import cut
+from exporters.api.reading import cut, repeatable
 from exporters.model.caller import Caller, CallerKind, Role
 from exporters.parts import Parts
 
@@ -97,6 +98,7 @@ def dispatch(parts: Parts, routes: Sequence[Route], request: Request, caller: Ca
         detail = f"Use one of {allowed} at this address"
         return problem("method-not-allowed", detail, headers={"Allow": allowed})
     route, match = fitting[0]
+    tracing.rename(f"{route.method} {route.path}")
     request = replace(request, route=match.groupdict(), caller=caller)
     return answered(
         lambda: _refusal(parts, route, request) or _unusable(route, request) or route.handle(parts, request)
@@ -182,8 +184,8 @@ def _untaken(route: Route, request: Request) -> Answer | None:
     if route.query is None and request.query:
         detail = "; ".join(f"{name}: is no parameter of this address" for name in request.query)
         return problem("request-query", cut(detail))
-    if request.repeated and route.query is not None:
-        detail = f"{request.repeated[0]}: stands there more than once"
+    if route.query is not None and (twice := request.repeated.keys() - repeatable(route.query)):
+        detail = f"{min(twice)}: stands there more than once"
         return problem("request-query", detail)
     if route.body is None and request.body.strip():
         detail = "This address takes no body: send none"

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Annotated
-from urllib.parse import urlencode
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, StringConstraints
 
 from exporters import log
-from exporters.api.answers import Answer, Request, document
+from exporters.api.answers import Answer, Request
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Offset, Page, next_page, paged
 from exporters.api.reading import read_query
 from exporters.api.runs import address_of, find, no_run
 from exporters.delivery import records
@@ -26,8 +26,6 @@ from exporters.model.status_word import StatusWord, word_of
 from exporters.parts import Parts
 
 ADDRESS = "/api/runs"
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 #: Marks of the journal that one answer looks at, and documents that it reads: with a filter that few runs pass, the
 #: next page goes on where it stopped. Ours, so that it is there within a second or two.
 MOST_MARKS = 5_000
@@ -69,7 +67,7 @@ class RunsQuery(BaseModel):
     until: Moment | None = Field(
         default=None, alias="to", description="runs started at this time or earlier, or due then by their schedule"
     )
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="runs on a page, at most")
+    limit: Limit = DEFAULT_LIMIT
     after: Annotated[str, StringConstraints(pattern=PLACE_PATTERN)] | None = Field(
         default=None, description="where the page before ended; stands in its `next`"
     )
@@ -113,11 +111,9 @@ class RunRow(BaseModel):
     address: str = Field(description="where it can be read")
 
 
-class RunsView(BaseModel):
+class RunsView(Page[RunRow]):
     """A page of runs, newest first. It may hold fewer than were asked for, and still have a next one."""
 
-    items: tuple[RunRow, ...]
-    next: str | None = Field(description="address of the next page; None on the last one")
     total: int | None = Field(default=None, description="always None: runs are not counted")
 
 
@@ -126,16 +122,14 @@ class BatchesQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    offset: int = Field(default=0, ge=0, le=1_000_000, description="number of the first one")
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="batches on a page, at most")
+    offset: Offset = 0
+    limit: Limit = DEFAULT_LIMIT
 
 
-class BatchesView(BaseModel):
+class BatchesView(Page[BatchView]):
     """A page of batches, by number; none until the run has its plan."""
 
     run: str = Field(description="its address")
-    items: tuple[BatchView, ...]
-    next: str | None = Field(description="address of the next page; None on the last one")
     total: int = Field(description="batches so far: those of the plan, and of the removals once they have begun")
 
 
@@ -145,9 +139,8 @@ def list_runs(parts: Parts, request: Request) -> Answer:
     if isinstance(query, Answer):
         return query
     found, last = _find(parts, query)
-    following = None if last is None else _next(query, last)
-    rows = tuple(_row(parts, run) for run in found)
-    return document(RunsView(items=rows, next=following), headers=_link(following))
+    following = None if last is None else next_page(ADDRESS, query, after=f"{last.run}_{last.export}")
+    return paged(RunsView(items=tuple(_row(parts, run) for run in found), next=following))
 
 
 def list_batches(parts: Parts, request: Request) -> Answer:
@@ -160,10 +153,8 @@ def list_batches(parts: Parts, request: Request) -> Answer:
         return query
     items, total = tuple(batches(parts, run, offset=query.offset, limit=query.limit)), len(run.batches)
     address, end = address_of(run.export.id, run.id), query.offset + len(items)
-    following = None
-    if items and end < total:
-        following = f"{address}/batches?{urlencode({'limit': query.limit, 'offset': end})}"
-    return document(BatchesView(run=address, items=items, next=following, total=total), headers=_link(following))
+    following = next_page(f"{address}/batches", query, offset=end) if items and end < total else None
+    return paged(BatchesView(run=address, items=items, next=following, total=total))
 
 
 def _find(parts: Parts, query: RunsQuery) -> tuple[Sequence[Run], Mark | None]:
@@ -262,14 +253,3 @@ def _sums(run: Run) -> ShortSums | None:
         unknown=result.unknown,
         removed=0 if run.removal is None else run.removal.removed,
     )
-
-
-def _next(query: RunsQuery, last: Mark) -> str:
-    """The address of the page after a mark."""
-    asked = query.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"after"})
-    return f"{ADDRESS}?{urlencode({**asked, 'after': f'{last.run}_{last.export}'})}"
-
-
-def _link(following: str | None) -> dict[str, str]:
-    # https://www.rfc-editor.org/rfc/rfc8288
-    return {} if following is None else {"Link": f'<{following}>; rel="next"'}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exporters.api.answers import Answer, Request, document, problem
 from exporters.api.reading import read_body
 from exporters.audit.trail import Action, audited, hidden
+from exporters.configuration.connections import ConnectionBusyError
 from exporters.delivery import hold, reconcile, records, undo
 from exporters.delivery.cancel import cancel
 from exporters.delivery.waiting import Waiting, WaitsFor, remaining, waiting
@@ -312,7 +313,7 @@ def started(
     except NoSuchExportError:
         return no_export(export_id)
     except RunActiveError as error:
-        return _run_active(export_id, error)
+        return run_active(error)
     except ConfigError as error:
         return problem("export-unusable", str(error))
     if begun is None:
@@ -332,9 +333,9 @@ def _audited_start(
     return begun
 
 
-def _run_active(export_id: str, error: RunActiveError) -> Answer:
-    """The answer where another run of the export is at work."""
-    address = address_of(export_id, error.run)
+def run_active(error: RunActiveError | ConnectionBusyError) -> Answer:
+    """The answer where a run of an export is at work, or is held."""
+    address = address_of(error.export, error.run)
     return problem("run-active", str(error), headers={"Location": address}, run=address)
 
 

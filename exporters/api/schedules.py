@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from exporters.api.answers import Answer, Request, document, problem
+from exporters.api.answers import Answer, Request, document
 from exporters.api.permissions import may_use_export
-from exporters.api.reading import read_body, stale
+from exporters.api.reading import changed_meanwhile, read_body, stale
 from exporters.api.runs import address_of, no_export
 from exporters.configuration import exports, overview
 from exporters.errors import ConfigError, StorageConflictError
@@ -162,8 +162,7 @@ def change(parts: Parts, request: Request) -> Answer:
     try:
         return _shown(parts, _set(parts, request.caller, found, wanted.schedule))
     except StorageConflictError:
-        detail = "Somebody has changed it since it was read: read it anew, and make the change again"
-        return problem("changed-meanwhile", detail)
+        return changed_meanwhile()
 
 
 def change_several(parts: Parts, request: Request) -> Answer:

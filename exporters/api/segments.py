@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import wraps
 from itertools import islice
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -16,6 +16,7 @@ from exporters.api import pages
 from exporters.api.answers import Answer, Request, document, problem
 from exporters.api.masking import masked_example
 from exporters.api.pages import PageFormat, Wanted
+from exporters.api.paging import DEFAULT_LIMIT, Limit, Page, next_page, paged
 from exporters.api.reading import read_query
 from exporters.api.runs import address_of
 from exporters.audit.trail import Action, audited
@@ -31,8 +32,6 @@ from exporters.segments.snapshots import Candidate, NoSuchSegmentError, refreshe
 from exporters.segments.walk import Layout, Mark
 
 ADDRESS = "/api/segments"
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 #: Profiles that are shown of a segment, at most.
 MAX_MEMBERS = 100
 #: Letters of a value that are shown. Ours: longer ones are no field of a contact.
@@ -67,7 +66,7 @@ class SegmentsQuery(BaseModel):
     search: Annotated[str, StringConstraints(max_length=200, pattern=PLAIN_TEXT_PATTERN)] = Field(
         default="", description="letters that the path contains, in any case"
     )
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="segments on a page, at most")
+    limit: Limit = DEFAULT_LIMIT
     after: str | None = Field(default=None, max_length=MAX_MARK_CHARS, description="as `next` of the page before says")
 
 
@@ -99,11 +98,9 @@ class SegmentRow(BaseModel):
     exports: tuple[str, ...] = Field(description="ids of the exports that use it")
 
 
-class SegmentsView(BaseModel):
+class SegmentsView(Page[SegmentRow]):
     """A page of segments. It may hold fewer than were asked for, or none, and still have a next one."""
 
-    items: tuple[SegmentRow, ...]
-    next: str | None = Field(description="address of the next page; null on the last one")
     total: int | None = Field(default=None, description="always null: segments are not counted")
 
 
@@ -208,8 +205,7 @@ def show_all(parts: Parts, request: Request) -> Answer:
     found = catalogue.listed(parts, start=start, search=query.search, limit=query.limit, named=users.keys())
     rows = (_row(row, users) for row in found.rows)
     following = None if found.mark is None else _next(query, found.mark)
-    headers = {} if following is None else {"Link": f'<{following}>; rel="next"'}
-    return document(SegmentsView(items=tuple(rows), next=following), headers=headers)
+    return paged(SegmentsView(items=tuple(rows), next=following))
 
 
 @_with_problems
@@ -290,7 +286,7 @@ def _row(row: Row, users: Mapping[str, tuple[str, ...]]) -> SegmentRow:
 def _next(query: SegmentsQuery, mark: Mark) -> str:
     # Encoded, since the name of a blob may hold what no query does.
     after = base64.urlsafe_b64encode(_MARK.dump_json((mark.after, *mark.found))).decode()
-    return f"{ADDRESS}?{urlencode({**query.model_dump(exclude_defaults=True), 'after': after})}"
+    return next_page(ADDRESS, query, after=after)
 
 
 def _mark(text: str) -> Mark:

@@ -6,7 +6,6 @@ twice matters. Of each line only the place is kept until the page is cut; what c
 
 import heapq
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from exporters.audit.trail import MAX_LINE_BYTES, Action, Entry, Result
 from exporters.parts import Parts
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 from exporters.storage.blobs import BlobInfo
 
@@ -170,7 +170,7 @@ def _end_of(day: date) -> Place:
 
 
 def _downloads(parts: Parts, blobs: Sequence[BlobInfo], stack: ExitStack) -> Iterator[Path]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="audit-")))
+    folder = stack.enter_context(scratch_folder("audit-"))
     for number, blob in enumerate(blobs):
         file = folder / str(number)
         with file.open("wb") as target:

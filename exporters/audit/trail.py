@@ -136,19 +136,8 @@ def note(
     after: BaseModel | None = None,
 ) -> None:
     """One line about what has happened already. The same `id` and `at` may come again: that is one entry."""
-    was, now = _differing(_document(before), _document(after))
-    entry = Entry(
-        id=id,
-        at=at,
-        action=action,
-        caller=caller,
-        subject=subject,
-        result=Result.DONE,
-        reason=reason,
-        before=was,
-        after=now,
-    )
-    write(parts, entry)
+    entry = Entry(id=id, at=at, action=action, caller=caller, subject=subject, result=Result.DONE, reason=reason)
+    write(parts, _telling(entry, before, after))
 
 
 @contextmanager
@@ -168,18 +157,9 @@ def audited(
     hold secrets. Raises as `write` where the first line cannot be written: then nothing may be done. The second line is
     left out where it cannot be written: what was done stays done, and the trail says that it is not known.
     """
-    was, now = _differing(_document(before), _document(after))
-    entry = Entry(
-        id=parts.new_id(),
-        at=parts.now(),
-        action=action,
-        caller=caller,
-        subject=subject,
-        result=Result.WANTED,
-        reason=reason,
-        before=was,
-        after=now,
-    )
+    id, at = parts.new_id(), parts.now()  # noqa: A001 (as the entry calls it)
+    entry = Entry(id=id, at=at, action=action, caller=caller, subject=subject, result=Result.WANTED, reason=reason)
+    entry = _telling(entry, before, after)
     write(parts, entry)
     course = Course()
     try:
@@ -219,6 +199,12 @@ def _append_to_another(parts: Parts, day: datetime, line: bytes) -> None:
         parts.trail.append(paths.audit(day, newest), line)
     except StorageConflictError:
         parts.trail.append(paths.audit(day, newest + 1), line)
+
+
+def _telling(entry: Entry, before: BaseModel | None, after: BaseModel | None) -> Entry:
+    """The entry with what of a document is different afterwards."""
+    was, now = _differing(_document(before), _document(after))
+    return entry.model_copy(update={"before": was, "after": now})
 
 
 def _line(entry: Entry) -> bytes:

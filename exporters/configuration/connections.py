@@ -19,6 +19,7 @@ from exporters.configuration import exports, old_keys, overview
 from exporters.configuration.ids import free_id
 from exporters.configuration.overview import Row
 from exporters.configuration.proof import prove
+from exporters.delivery.access import key_accepted
 from exporters.delivery.account import last_known, remember
 from exporters.delivery.records import read_run
 from exporters.errors import ConfigError, ExporterError, StorageConflictError
@@ -308,7 +309,8 @@ def _check_account(parts: Parts, connection: Connection, lane: str | None) -> No
 
 
 def _remember(parts: Parts, connection: Connection, lane: str | None) -> None:
-    """Keep where a key leads. Where storage is away then, the next run asks: what was done is done."""
+    """Say that a key is good, and keep where it leads. Where storage is away then, the next run asks for that."""
+    key_accepted(connection)
     if lane is None:
         return
     try:

@@ -19,7 +19,7 @@ from exporters.errors import ConfigError, StorageConflictError
 from exporters.model.connection import Connection, UsedBy
 from exporters.model.export import Export, Mode
 from exporters.model.names import Id, RunId
-from exporters.model.run import ExportState, RunStatus
+from exporters.model.run import ExportState, LastWell, RunStatus
 from exporters.model.schedule import Off, Schedule
 from exporters.parts import Parts
 from exporters.storage import paths
@@ -72,6 +72,7 @@ class Row(BaseModel):
     last_run: RunId | None = None
     last_status: RunStatus | None = None
     last_finished: AwareDatetime | None = None
+    last_well: LastWell | None = None  #: as `ExportState.last_well`
     fault: str = ""  #: why a document of it cannot be used; the row may say nothing else then
 
 
@@ -361,6 +362,7 @@ def _of_state(state: ExportState) -> dict[str, object]:
         "last_run": state.last_run,
         "last_status": state.last_status,
         "last_finished": state.last_finished,
+        "last_well": state.last_well,
     }
 
 

@@ -7,7 +7,7 @@ died each time. The batch or run then ends here.
 import logging
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from exporters import log
 from exporters.delivery import lanes, records
@@ -16,24 +16,29 @@ from exporters.delivery.conclude import conclude, rest_unknown
 from exporters.delivery.finish import delete_staged, fail_run
 from exporters.errors import ConfigError
 from exporters.model.batch import BatchProgress
-from exporters.model.messages import BatchMessage, PollMessage, RunMessage
+from exporters.model.messages import BatchMessage, Message, PollMessage, RunMessage
 from exporters.parts import Parts
 from exporters.scheduling.start import release_unreadable
 from exporters.storage import paths
+from exporters.storage.queues import POISON
 
-Message = TypeVar("Message", bound=BaseModel)
+Poisoned = TypeVar("Poisoned", bound=Message)
 
 RUN_REASON = "The run could not be moved on: its step failed again and again. The log of the function move_run says why"
 BATCH_REASON = "The batch could not be sent: its step failed again and again. The log of the function says why"
 
 
-def read_poisoned(kind: type[Message], body: bytes) -> Message | None:
-    """A poisoned message; None for what is no message of ours, which is dropped: no run waits for it."""
+def read_poisoned(kind: type[Poisoned], body: bytes, *, queue: str) -> Poisoned | None:
+    """A poisoned message of a queue; None for what is no message of ours, which is dropped: no run waits for it."""
+    poison = f"{queue}{POISON}"
     try:
-        return kind.model_validate_json(body)
+        message = kind.model_validate_json(body)
     except ValidationError:
-        log.step("abandon", "not a message", level=logging.ERROR, expected=kind.__name__, bytes=len(body))
+        expected, size = kind.__name__, len(body)
+        log.step("abandon", "not a message", level=logging.ERROR, queue=poison, expected=expected, bytes=size)
         return None
+    log.step("abandon", "poisoned", level=logging.ERROR, queue=poison, **message.keys())
+    return message
 
 
 def abandon_run(parts: Parts, message: RunMessage) -> None:
@@ -77,7 +82,7 @@ def _give_up(parts: Parts, message: RunMessage | BatchMessage | PollMessage, err
 
     The document stays as it is, for whoever looks into it. Harmless when repeated.
     """
-    log.step("abandon", "unreadable", level=logging.ERROR, export=message.export, run_id=message.run, reason=str(error))
+    log.step("finish", "failed", level=logging.ERROR, export=message.export, run_id=message.run, reason=str(error))
     for blob in parts.state.list(paths.LANES):
         lanes.leave(parts, blob.name.removeprefix(paths.LANES).removesuffix(".json"), message.run)
     release_unreadable(parts, message.export, message.run)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Self
 
-from exporters import log
+from exporters import log, tracing
 from exporters.delivery import records
 from exporters.model.batch import BatchProgress
 from exporters.model.messages import BatchMessage, PollMessage
@@ -81,15 +81,27 @@ class Assignment:
 
     def send_later(self, delay_s: float = 0) -> None:
         """Have the next request of the batch made."""
-        message = BatchMessage(export=self.run.export.id, run=self.run.id, batch=self.batch)
+        traceparent = tracing.carried(self.run.trace)
+        message = BatchMessage(export=self.run.export.id, run=self.run.id, batch=self.batch, traceparent=traceparent)
         self.parts.queues.send(self.parts.queue_names.batch, message.model_dump_json(), delay_s=delay_s)
 
     def poll_later(self, poll: int, delay_s: float) -> None:
         """Have the import job asked for, as question number `poll`."""
-        message = PollMessage(export=self.run.export.id, run=self.run.id, batch=self.batch, poll=poll)
+        traceparent = tracing.carried(self.run.trace)
+        message = PollMessage(
+            export=self.run.export.id, run=self.run.id, batch=self.batch, poll=poll, traceparent=traceparent
+        )
         self.parts.queues.send(self.parts.queue_names.poll, message.model_dump_json(), delay_s=delay_s)
 
-    def log(self, action: str, outcome: str, *, level: int = logging.INFO, **keys: str | float) -> None:
+    def log(self, action: str, outcome: str, *, level: int = logging.INFO, **keys: log.Value) -> None:
         """One line at the end of a step."""
-        provider = self.run.connection.provider
-        log.step(action, outcome, level=level, run_id=self.run.id, provider=provider, batch=self.batch, **keys)
+        log.step(
+            action,
+            outcome,
+            level=level,
+            export=self.run.export.id,
+            run_id=self.run.id,
+            batch=self.batch,
+            provider=self.run.connection.provider,
+            **keys,
+        )

@@ -8,7 +8,7 @@ from exporters import log
 from exporters.delivery import lanes, records
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import give_up
-from exporters.delivery.hold import clear_up
+from exporters.delivery.hold import clear_up, log_decision
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
 from exporters.scheduling.next_step import move_later
@@ -38,10 +38,11 @@ def cancel(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
     canceled = records.change_run(parts, run, change)
     if canceled.status.ended:
         if canceled.canceled is not None:
-            log.step("cancel", "canceled", run_id=run.id, provider=run.connection.provider)
+            if run.held and canceled.canceled == now:
+                log_decision(run, "canceled")
             clear_up(parts, canceled)
         return canceled
-    log.step("cancel", "wanted", run_id=run.id, provider=run.connection.provider)
+    log.step("cancel", "wanted", export=run.export.id, run_id=run.id, provider=run.connection.provider)
     move_later(parts, run)
     return canceled
 

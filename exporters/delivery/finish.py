@@ -5,7 +5,6 @@ the run document ends once, and the export's state takes over the ledger and fre
 """
 
 import logging
-import tempfile
 from pathlib import Path
 
 from azure.core.exceptions import AzureError
@@ -20,6 +19,7 @@ from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, RunSta
 from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
 from exporters.scheduling.start import release
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 
@@ -31,8 +31,8 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
         removal = remove.add_up([outcome for outcome in outcomes if outcome.number >= len(plan.batches)])
     news = bool(plan.counts.planned or plan.renewed or removal or run.repairs)
     has_ledger = news and closes(plan, outcomes, result, removal)
-    with tempfile.TemporaryDirectory(prefix="finish-") as folder:
-        refusals = _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=has_ledger)
+    with scratch_folder("finish-") as folder:
+        refusals = _write_files(parts, run, plan, outcomes, folder, with_ledger=has_ledger)
     now = parts.now()
     text = f"{result.delivered:,} delivered, {result.refused:,} refused, {result.unknown:,} unknown"
     if removal is not None:
@@ -55,18 +55,6 @@ def finish_run(parts: Parts, run: Run, plan: Plan) -> None:
         )
 
     ended = records.change_run(parts, run, end)
-    level = logging.INFO if ended.status is RunStatus.SUCCESSFUL else logging.WARNING
-    log.step(
-        "finish",
-        ended.status,
-        level=level,
-        run_id=run.id,
-        provider=run.connection.provider,
-        contacts=result.delivered,
-        rejects=result.refused,
-        unknown=result.unknown,
-        duration_s=round((now - run.created).total_seconds(), 1),
-    )
     tidy(parts, ended)
 
 
@@ -99,9 +87,6 @@ def fail_run(parts: Parts, run: Run, reason: str, *, sent: bool = True) -> None:
     ended = records.change_run(parts, run, end)
     if not ended.status.ended or ended.status is RunStatus.CANCELED:
         return  # who rejected a run keeps its rejects before anything is deleted; the watch sees to it
-    if ended.status is RunStatus.FAILED:
-        provider = run.connection.provider
-        log.step("finish", "failed", level=logging.ERROR, run_id=run.id, provider=provider, reason=ended.reason)
     tidy(parts, ended)
 
 
@@ -115,12 +100,13 @@ def _keep_what_is_known(parts: Parts, run: Run, plan: Plan) -> tuple[ReasonCount
     if not plan.counts.closes or not all(outcome.closes for outcome in outcomes):
         return None
     try:
-        with tempfile.TemporaryDirectory(prefix="finish-") as folder:
-            return _write_files(parts, run, plan, outcomes, Path(folder), with_ledger=True)
+        with scratch_folder("finish-") as folder:
+            return _write_files(parts, run, plan, outcomes, folder, with_ledger=True)
     except AzureError:
         raise
     except Exception as error:  # noqa: BLE001 (see above)
-        log.step("finish", "no ledger", level=logging.ERROR, run_id=run.id, error=type(error).__name__)
+        keys = {"export": run.export.id, "run_id": run.id, "error": type(error).__name__}
+        log.step("ledger", "not kept", level=logging.ERROR, **keys)
         return None
 
 

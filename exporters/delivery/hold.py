@@ -3,10 +3,9 @@
 Each decision is one conditional write of the run document, so the first one counts, however many come at once.
 """
 
-import tempfile
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
+from typing import Literal
 
 from exporters import log
 from exporters.delivery import lanes, records
@@ -15,6 +14,7 @@ from exporters.errors import StorageConflictError
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.parts import Parts
 from exporters.scheduling.next_step import move_later
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 #: How long a held run waits for a decision. Its batches are as old as its plan: later they say what was true once.
@@ -43,14 +43,15 @@ def approve(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
 
     decided = records.change_run(parts, run, change)
     if decided.approved is not None and not decided.status.ended:
-        log.step("hold", "approved", run_id=run.id, provider=run.connection.provider)
+        if decided.approved == now:
+            log_decision(run, "approved")
         move_later(parts, run)
     return decided
 
 
 def reject(parts: Parts, run: Run, *, reason: str = "", by: str = "") -> Run:
     """End a held run without sending anything; answers the run as it is then. Harmless when repeated."""
-    return _cancel(parts, run, _said("rejected", reason), by=by)
+    return _cancel(parts, run, _said("rejected", reason), "rejected", by=by)
 
 
 def is_rejected(run: Run) -> bool:
@@ -61,7 +62,7 @@ def is_rejected(run: Run) -> bool:
 def expire(parts: Parts, run: Run) -> None:
     """End a held run that nobody has decided about in time. Harmless when repeated."""
     if parts.now() - _held_since(run) > HOLD_LASTS:
-        _cancel(parts, run, EXPIRED)
+        _cancel(parts, run, EXPIRED, "canceled")
 
 
 def has_lost_its_batches(parts: Parts, run: Run, plan: Plan) -> bool:
@@ -79,7 +80,12 @@ def _held_since(run: Run) -> datetime:
     return run.updated  # a held run changes only when somebody decides about it
 
 
-def _cancel(parts: Parts, run: Run, text: str, *, by: str = "") -> Run:
+def log_decision(run: Run, decision: Literal["approved", "rejected", "canceled"]) -> None:
+    """Say that a run is not held any more: approved, rejected, or canceled by a person or by time."""
+    log.step("hold", decision, export=run.export.id, run_id=run.id, provider=run.connection.provider)
+
+
+def _cancel(parts: Parts, run: Run, text: str, decision: Literal["rejected", "canceled"], *, by: str = "") -> Run:
     now = parts.now()
 
     def change(run: Run) -> Run:
@@ -90,7 +96,8 @@ def _cancel(parts: Parts, run: Run, text: str, *, by: str = "") -> Run:
 
     decided = records.change_run(parts, run, change)
     if is_rejected(decided):
-        log.step("hold", "canceled", run_id=run.id, provider=run.connection.provider)
+        if decided.finished == now:
+            log_decision(run, decision)
         clear_up(parts, decided)
     return decided
 
@@ -109,8 +116,8 @@ def _keep_rejects(parts: Parts, run: Run) -> None:
     """
     if run.plan is None:
         return
-    with tempfile.TemporaryDirectory(prefix="hold-") as folder, suppress(StorageConflictError):
-        file = Path(folder) / "rejects.parquet"
+    with scratch_folder("hold-") as folder, suppress(StorageConflictError):
+        file = folder / "rejects.parquet"
         parts.state.download(paths.staged_rejects(run.id, run.plan.attempt), file)
         parts.state.upload(paths.rejects(run.export.id, run.id), file)
 

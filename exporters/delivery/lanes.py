@@ -7,6 +7,7 @@ same slot twice. A dispatcher that dies between the two leaves a slot without a 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from exporters import tracing
 from exporters.model.lane import Lane, Slot, Waiter
 from exporters.model.messages import BatchMessage
 from exporters.model.run import Run, Trigger
@@ -21,7 +22,7 @@ def fill(lane: Lane, now: datetime) -> Lane:
     """Give free slots to waiting batches: on-demand runs before scheduled ones, and within each kind in turns."""
     while lane.waiting and len(lane.slots) < lane.size:
         turn = in_turn(lane)[0]
-        slot = Slot(export=turn.export, run=turn.run, batch=turn.next_batch, since=now)
+        slot = Slot(export=turn.export, run=turn.run, batch=turn.next_batch, since=now, trace=turn.trace)
         others = tuple(waiter for waiter in lane.waiting if waiter != turn)
         rest = turn.model_copy(update={"next_batch": turn.next_batch + 1})
         waiting = (*others, rest) if rest.next_batch < rest.batches else others
@@ -44,7 +45,14 @@ def join(parts: Parts, run: Run, *, batches: int, size: int) -> None:
     def change(lane: Lane) -> Lane:
         if _knows(lane, run):
             return lane
-        waiter = Waiter(export=run.export.id, run=run.id, trigger=run.trigger, next_batch=first, batches=batches)
+        waiter = Waiter(
+            export=run.export.id,
+            run=run.id,
+            trigger=run.trigger,
+            next_batch=first,
+            batches=batches,
+            trace=run.trace,
+        )
         return lane.model_copy(update={"size": size, "waiting": (*lane.waiting, waiter)})
 
     _dispatch(parts, run.lane, change)
@@ -155,5 +163,6 @@ def _dispatch(parts: Parts, account: str, change: Callable[[Lane], Lane]) -> Non
 
 def send_message(parts: Parts, slot: Slot) -> None:
     """Put the message on the batch queue that works on a slot."""
-    message = BatchMessage(export=slot.export, run=slot.run, batch=slot.batch)
+    traceparent = tracing.carried(slot.trace)
+    message = BatchMessage(export=slot.export, run=slot.run, batch=slot.batch, traceparent=traceparent)
     parts.queues.send(parts.queue_names.batch, message.model_dump_json())

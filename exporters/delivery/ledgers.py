@@ -31,7 +31,7 @@ def in_force(parts: Parts, run: Run, state: ExportState, work: Path) -> tuple[Ru
     try:
         fetch(parts, run, state.ledger, file)
     except StorageConflictError:
-        log.step("plan", "ledger is gone", level=logging.WARNING, run_id=run.id)
+        log.step("plan", "ledger is gone", level=logging.WARNING, export=run.export.id, run_id=run.id)
         return None, None
     return state.ledger, file
 

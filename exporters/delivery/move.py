@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from exporters import log
 from exporters.delivery import hold, inquiry, lanes, members, reconcile, records, remove, withhold
+from exporters.delivery.access import key_refused
 from exporters.delivery.account import identify
 from exporters.delivery.cancel import stop_sending
 from exporters.delivery.finish import fail_run, finish_run
 from exporters.delivery.prepare import look_ahead, prepare
-from exporters.errors import ConfigError, NotCompleteError, SegmentError, ThrottledError, TransientError
+from exporters.errors import ConfigError, DiskFullError, NotCompleteError, SegmentError, ThrottledError, TransientError
 from exporters.model.messages import RunMessage
 from exporters.model.run import Plan, Run, RunStatus, Step
 from exporters.notifications.outbox import tell_hold
@@ -174,7 +175,8 @@ def _try(parts: Parts, run: Run, step: Callable[[], Result]) -> Result | None:
         _pause(parts, run, error.wait_s)
     except (NotCompleteError, TransientError) as error:
         _bear(parts, run, error)
-    except (ConfigError, SegmentError) as error:
+    except (ConfigError, SegmentError, DiskFullError) as error:
+        key_refused(run, error)
         fail_run(parts, run, str(error))
     else:
         if run.troubled_since is not None or run.paused_since is not None:
@@ -189,7 +191,7 @@ def _bear(parts: Parts, run: Run, error: NotCompleteError | TransientError) -> N
     if parts.now() - since > PATIENCE:
         fail_run(parts, run, reason)
         return
-    log.step("plan", "later", level=logging.WARNING, run_id=run.id, reason=reason)
+    log.step("plan", "later", level=logging.WARNING, export=run.export.id, run_id=run.id, reason=reason)
     trouble = {"troubled_since": since, "trouble": reason, "awaits_snapshot": isinstance(error, NotCompleteError)}
     _note(parts, run, f"waiting: {reason}", **trouble, paused_since=None)
     move_later(parts, run, RETRY_S)
@@ -247,10 +249,11 @@ def _store_plan(parts: Parts, run: Run, plan: Plan) -> Run:
         "plan",
         "not needed any more" if not is_taken else "held" if planned.held else "planned",
         level=logging.WARNING if planned.held else logging.INFO,
+        export=run.export.id,
         run_id=run.id,
         provider=run.connection.provider,
         contacts=plan.counts.planned,
         rejects=plan.counts.invalid,
-        duration_s=round((now - run.created).total_seconds(), 1),
+        duration_s=(now - run.created).total_seconds(),
     )
     return planned

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from exporters.delivery import lanes, verdicts
-from exporters.delivery.access import with_provider
+from exporters.delivery.access import key_refused, with_provider
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import conclude, halt
 from exporters.delivery.send import Held, backoff_s
@@ -89,6 +89,7 @@ def _ask(batch: Assignment, held: Held, job: ImportJob, *, due: datetime) -> Non
             next_s = FORBIDDEN_WAIT_S
             lanes.hold_back(batch.parts, batch.account, next_s)
         else:
+            key_refused(batch.run, error)
             halt(batch.parts, batch.run, str(error))
     else:
         held, job = _shut_out(batch, held, job, since=None)

@@ -1,6 +1,5 @@
 """Prepare a run: check access, read the newest snapshots, stage what is to be sent. Writes nothing at the provider."""
 
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from exporters.delivery import ledgers, reconcile, undo, withhold
-from exporters.delivery.access import with_provider
+from exporters.delivery.access import with_access
 from exporters.delivery.account import known_lane
 from exporters.errors import ConfigError
 from exporters.model.brake import Brake
@@ -25,6 +24,7 @@ from exporters.planning.plan import PlanInputs, Planned, Stage
 from exporters.planning.values import rules
 from exporters.providers.base import Access, Envelope, Provider
 from exporters.scheduling.start import read_export
+from exporters.scratch import scratch_folder
 from exporters.segments import counts
 from exporters.segments.correction import corrected_shape, fetch_correction
 from exporters.segments.reading import LocalSegment, fetch_segment
@@ -53,11 +53,11 @@ def prepare(parts: Parts, run: Run) -> Plan:
     """The plan of a run, its batches staged under a folder of this attempt's own.
 
     Repeating it makes another attempt; the run document decides which one counts. Raises ConfigError, SegmentError,
-    NotCompleteError, ThrottledError, TransientError.
+    NotCompleteError, ThrottledError, TransientError, DiskFullError.
     """
     attempt = parts.new_id()
-    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
-        access, envelope = with_provider(parts, run, lambda provider: check(run, provider))
+    with scratch_folder("plan-") as folder:
+        access, envelope = with_access(parts, run, lambda provider: check(run, provider))
         path = partial(paths.staged_batch, run.id, attempt)
         with Uploads(parts.state, path, parts.uploaders(UPLOADS_AT_ONCE)) as uploads:
             made = draft(
@@ -65,9 +65,9 @@ def prepare(parts: Parts, run: Run) -> Plan:
                 run,
                 access,
                 envelope,
-                work=Path(folder),
+                work=folder,
                 stage=uploads.put,
-                suppressed=_suppressed(parts, run, Path(folder)),
+                suppressed=_suppressed(parts, run, folder),
             )
         _store_files(parts, run, attempt, made.planned)
     planned = made.planned
@@ -109,7 +109,7 @@ def look_ahead(parts: Parts, run: Run) -> None:
 
     Raises as `prepare`.
     """
-    with_provider(parts, run, lambda provider: check(run, provider))
+    with_access(parts, run, lambda provider: check(run, provider))
     if run.export.mode is Mode.MIRROR or run.goes_back_to is not None:
         _check_only_filler(parts, run)
     if run.reads_segments:

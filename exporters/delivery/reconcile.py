@@ -5,12 +5,11 @@ once; the first one stands, with its counts as metadata, and the run ends with j
 """
 
 import logging
-import tempfile
 from pathlib import Path
 
 from exporters import log
 from exporters.delivery import ledgers, members, records
-from exporters.delivery.access import with_provider
+from exporters.delivery.access import with_access
 from exporters.delivery.finish import tidy
 from exporters.delivery.inquiry import stored
 from exporters.errors import ConfigError, StorageConflictError
@@ -18,6 +17,7 @@ from exporters.model.drift import Drift
 from exporters.model.export import ADDRESS_ONLY
 from exporters.model.run import ExportState, Run, RunStatus, Step
 from exporters.parts import Parts
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 NO_LEDGER = f"{ledgers.NO_LEDGER}, so there is nothing to hold the list against. Start the export first"
@@ -41,7 +41,7 @@ def look_ahead(parts: Parts, run: Run) -> None:
     state = ledgers.read_state(parts, run.export.id)
     if state.ledger is None or state.ledger_target != run.target:
         raise ConfigError(NO_LEDGER)
-    with_provider(parts, run, lambda provider: provider.check_access(run.export.list_id, ADDRESS_ONLY))
+    with_access(parts, run, lambda provider: provider.check_access(run.export.list_id, ADDRESS_ONLY))
 
 
 def compare(parts: Parts, run: Run) -> Run:
@@ -49,8 +49,8 @@ def compare(parts: Parts, run: Run) -> Run:
 
     Raises ConfigError when there is no ledger.
     """
-    with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
-        drift = _find(parts, run, Path(folder))
+    with scratch_folder("reconcile-") as folder:
+        drift = _find(parts, run, folder)
     status, reason = verdict(drift)
     now = parts.now()
     text = (
@@ -65,12 +65,13 @@ def compare(parts: Parts, run: Run) -> Run:
         "reconcile",
         ended.status,
         level=logging.INFO if ended.status is RunStatus.SUCCESSFUL else logging.WARNING,
+        export=run.export.id,
         run_id=run.id,
         provider=run.connection.provider,
         contacts=drift.listed,
         missing=drift.missing,
         strangers=drift.strangers,
-        duration_s=round((now - run.created).total_seconds(), 1),
+        duration_s=(now - run.created).total_seconds(),
     )
     tidy(parts, ended)
     return ended

@@ -26,6 +26,7 @@ from exporters.model.batch import Outcome, RowRange, Tally
 from exporters.model.run import DeliveryCounts, Plan, RemovalCounts, Run, Step
 from exporters.parts import Parts
 from exporters.providers.base import Member, Removal
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 #: Removals that one batch makes at most. They keep a slot of the lane busy for a minute or so, if they take a second
@@ -84,8 +85,8 @@ def begin(parts: Parts, run: Run, plan: Plan) -> Run | None:
     """
     if run.removals or not people_to_remove(run, plan) or not _may_begin(parts, run, plan):
         return None
-    with tempfile.TemporaryDirectory(prefix="remove-") as folder:
-        cut = _cut(parts, run, plan, Path(folder))
+    with scratch_folder("remove-") as folder:
+        cut = _cut(parts, run, plan, folder)
     now = parts.now()
     text = f"removing {people_to_remove(run, plan):,} people from the list"
     if cut.by_id:
@@ -231,7 +232,7 @@ def _note_reading(parts: Parts, run: Run) -> datetime:
 
 def _look_up_instead(parts: Parts, run: Run, reason: str) -> None:
     """Give up reading the list: the people can be removed without it, if with more requests."""
-    log.step("remove", "list not read", level=logging.WARNING, run_id=run.id, reason=reason)
+    log.step("remove", "list not read", level=logging.WARNING, export=run.export.id, run_id=run.id, reason=reason)
     now = parts.now()
     text = f"removing: the list could not be read, so everybody is looked up: {reason}"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from exporters.delivery import lanes, records, remove, verdicts
-from exporters.delivery.access import with_provider
+from exporters.delivery.access import key_refused, with_provider
 from exporters.delivery.assignment import Assignment
 from exporters.delivery.conclude import conclude, halt, hand_on, rest_refused, rest_unknown
 from exporters.delivery.finish import delete_staged
@@ -244,6 +244,7 @@ def _after_ban(batch: Assignment, held: Held, error: ForbiddenError) -> None:
 
 def _stop(batch: Assignment, held: Held, error: ConfigError) -> None:
     """Send nothing more of the run."""
+    key_refused(batch.run, error)
     halt(batch.parts, batch.run, str(error))
     conclude(batch, rest_refused(held.value, str(error)), reason=str(error))
 
@@ -263,5 +264,5 @@ def _try_again(batch: Assignment, progress: BatchProgress, etag: str, delay_s: f
     """Give the claim back and come again later."""
     not_before = batch.parts.now() + timedelta(seconds=delay_s)
     batch.save(progress.model_copy(update={"claim": None, "not_before": not_before}), etag)
-    batch.log("send", outcome, level=logging.WARNING, wait_s=round(delay_s, 1))
+    batch.log("send", outcome, level=logging.WARNING, wait_s=delay_s)
     batch.send_later(delay_s)

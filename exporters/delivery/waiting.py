@@ -25,6 +25,7 @@ class WaitsFor(StrEnum):
     TROUBLE = "trouble"  #: a snapshot that is being written, or a provider that does not answer
     PROVIDER = "provider"  #: it wants a pause
     TURN = "turn"  #: other runs have all the slots of the account
+    UNREADABLE = "unreadable"  #: nobody can tell, as a document that says so cannot be read
 
 
 class Waiting(BaseModel):
@@ -43,6 +44,13 @@ def waiting(parts: Parts, run: Run) -> Waiting | None:
     """What a run waits for; None when it is being worked on, is held, or has ended."""
     if run.status.ended or run.held:
         return None
+    try:
+        return _waiting(parts, run)
+    except ConfigError as error:
+        return Waiting(reason=WaitsFor.UNREADABLE, text=f"nobody can tell what it waits for: {error}")
+
+
+def _waiting(parts: Parts, run: Run) -> Waiting | None:
     lane = lanes.read(parts, run.account or known_lane(parts, run.connection))
     title = parts.facts(run.connection).title
     if lane.not_before is not None and lane.not_before > parts.now():
@@ -62,10 +70,7 @@ def fails(parts: Parts, run: Run) -> bool:
     """
     if run.status is not RunStatus.PROCESSING or run.plan is None:
         return False
-    try:
-        waits = waiting(parts, run)
-    except ConfigError:
-        return False
+    waits = waiting(parts, run)
     return waits is not None and waits.reason is WaitsFor.TROUBLE
 
 

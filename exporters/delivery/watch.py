@@ -5,7 +5,7 @@ Everything that it sends again is harmless when it was not lost.
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from exporters import log
@@ -59,7 +59,7 @@ def _clear_lane(parts: Parts, path: str) -> None:
     for run_id, export in export_of.items():
         run = records.read_run(parts, export, run_id)
         if run is None or run.status.ended:
-            log.step("watch", "lane cleared", level=logging.WARNING, run_id=run_id)
+            log.step("watch", "lane cleared", level=logging.WARNING, account=lane.account, export=export, run_id=run_id)
             lanes.leave(parts, lane.account, run_id)
 
 
@@ -111,14 +111,15 @@ def _look_at_lane(parts: Parts, run: Run) -> None:
     slots = [slot for slot in lane.slots if slot.run == run.id]
     for slot in slots:
         if parts.now() - slot.since > SILENCE * parts.step_limit and _stands_still(parts, slot):
-            log.step("watch", "sent again", level=logging.WARNING, run_id=run.id, batch=slot.batch)
+            keys = {"export": slot.export, "run_id": slot.run}
+            log.step("watch", "sent again", level=logging.WARNING, batch=slot.batch, **keys)
             lanes.send_message(parts, slot)
     if not slots and run.id not in {waiter.run for waiter in lane.waiting}:
         _move_on(parts, run)
 
 
 def _move_on(parts: Parts, run: Run) -> None:
-    log.step("watch", "moved on", level=logging.WARNING, run_id=run.id)
+    log.step("watch", "moved on", level=logging.WARNING, export=run.export.id, run_id=run.id)
     move_later(parts, run)
     now = parts.now()
     # Not silent any more: a run that waits for others to be planned would get one more message at each look, and each
@@ -156,16 +157,19 @@ def _why_nowhere(parts: Parts, run: Run) -> str:
 
 def _stands_still(parts: Parts, slot: Slot) -> bool:
     """Whether nobody has worked on a slot's batch for too long."""
+    return parts.now() > due(parts, slot) + SILENCE * parts.step_limit
+
+
+def due(parts: Parts, slot: Slot) -> datetime:
+    """When the next step of a slot's batch was, or is, to be done, as far as its documents tell."""
     batch = Assignment.of(parts, BatchMessage(export=slot.export, run=slot.run, batch=slot.batch))
     held = None if batch is None else batch.progress()
     if batch is None or held is None:
-        return True
+        return slot.since
     progress = held.value
     if progress.job is not None:
-        due = progress.job.asked + timedelta(seconds=progress.job.next_s)
-        due = max(due, lanes.read(parts, batch.account).polls_not_before or due)
-    elif progress.claim is not None:
-        due = progress.claim.until
-    else:
-        due = progress.not_before or slot.since
-    return parts.now() > due + SILENCE * parts.step_limit
+        asked = progress.job.asked + timedelta(seconds=progress.job.next_s)
+        return max(asked, lanes.read(parts, batch.account).polls_not_before or asked)
+    if progress.claim is not None:
+        return progress.claim.until
+    return progress.not_before or slot.since

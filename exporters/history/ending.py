@@ -1,16 +1,27 @@
 """What is written down of a run's end before its place is freed, so that no crash can lose it."""
 
+import logging
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict
 
+from exporters import log
 from exporters.audit import trail
 from exporters.history import journal
 from exporters.model.caller import BY_APP
 from exporters.model.drift import Drift
-from exporters.model.run import ExportState, Run, RunStatus
+from exporters.model.run import DeliveryCounts, ExportState, PlanCounts, RemovalCounts, Run, RunStatus
 from exporters.model.sums import RemovalSums, Sums
 from exporters.parts import Parts
 from exporters.receipts.issue import try_to_issue
 from exporters.storage import paths
+
+LEVELS: Mapping[RunStatus, int] = {
+    RunStatus.SUCCESSFUL: logging.INFO,
+    RunStatus.WARNINGS: logging.WARNING,
+    RunStatus.CANCELED: logging.WARNING,
+    RunStatus.FAILED: logging.ERROR,
+}
 
 
 class Ended(BaseModel):
@@ -25,14 +36,17 @@ class Ended(BaseModel):
 
 
 def record_end(parts: Parts, run: Run) -> None:
-    """Write into the journal and the audit trail how a run has ended, and issue its receipt. Harmless when repeated.
+    """Write into the journal, the audit trail and the log how a run has ended, and issue its receipt.
 
+    Harmless when repeated: only the line in the log is there twice then.
     To be called before the run's place is freed: for a run that is not at work any more all this was done.
     """
     found = parts.documents.read(ExportState, paths.export_state(run.export.id))
     if found is None or found.value.active is None or found.value.active.run != run.id:
         return
     journal.note(parts, run)
+    if run.status is not RunStatus.SKIPPED:
+        _log(run)
     trail.note(
         parts,
         BY_APP,
@@ -44,6 +58,33 @@ def record_end(parts: Parts, run: Run) -> None:
         after=_ended(run),
     )
     try_to_issue(parts, run)
+
+
+def _log(run: Run) -> None:
+    """One line with the verdict, whatever became of the run: sums that it did not come to are zero.
+
+    Why somebody canceled it is told in their own words, which may name people: the run and the trail have them.
+    """
+    counts = PlanCounts() if run.plan is None else run.plan.counts
+    result, removal = run.result or DeliveryCounts(), run.removal or RemovalCounts()
+    log.step(
+        "finish",
+        run.status,
+        level=LEVELS[run.status],
+        export=run.export.id,
+        run_id=run.id,
+        provider=run.connection.provider,
+        trigger=run.trigger,
+        read=counts.read,
+        invalid=counts.invalid,
+        planned=counts.planned,
+        delivered=result.delivered,
+        refused=result.refused,
+        unknown=result.unknown,
+        requests=result.requests + removal.requests,
+        duration_s=((run.finished or run.updated) - run.created).total_seconds(),
+        reason=None if run.status is RunStatus.CANCELED else run.reason,
+    )
 
 
 def _ended(run: Run) -> Ended:

@@ -4,6 +4,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat, Non
 
 from exporters.model.names import Id, RunId
 from exporters.model.run import Trigger
+from exporters.model.trace import TraceParent
 
 
 class Slot(BaseModel):
@@ -15,6 +16,7 @@ class Slot(BaseModel):
     run: RunId
     batch: NonNegativeInt
     since: AwareDatetime
+    trace: TraceParent = None  #: of the run
 
 
 class Waiter(BaseModel):
@@ -27,6 +29,7 @@ class Waiter(BaseModel):
     trigger: Trigger
     next_batch: NonNegativeInt
     batches: NonNegativeInt
+    trace: TraceParent = None  #: of the run
 
 
 class Lane(BaseModel):

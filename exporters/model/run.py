@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 from exporters.model.brake import Brake
 from exporters.model.connection import Connection
@@ -11,6 +11,7 @@ from exporters.model.drift import Drift
 from exporters.model.export import Export, Mode
 from exporters.model.names import Id, RunId
 from exporters.model.reject import ReasonCount
+from exporters.model.trace import TraceParent
 
 
 class RunStatus(StrEnum):
@@ -262,6 +263,7 @@ class Run(Order):
     has_ledger: bool = False  #: a ledger of this run is stored and is the one in force from its end on
     timeline: tuple[Event, ...] = ()
     steps: tuple[StepBegun, ...] = ()  #: in order, but for `Step.WAITING`, which begins when the run is created
+    trace: TraceParent = None  #: of the span that started it; None where nothing recorded that
 
     @property
     def removes(self) -> bool:
@@ -343,6 +345,16 @@ class LastRead(BaseModel):
     refreshed: AwareDatetime | None = None
 
 
+class LastWell(BaseModel):
+    """The last run that read the segments and ended well."""
+
+    model_config = ConfigDict(frozen=True)
+
+    finished: AwareDatetime
+    took_s: NonNegativeFloat  #: from its start to its end
+    read: dict[str, AwareDatetime] = Field(default_factory=dict)  #: by segment: when what it read was written
+
+
 class ExportState(BaseModel):
     """What the system knows about an export. Stored as `state/exports/<export>.json`.
 
@@ -366,6 +378,7 @@ class ExportState(BaseModel):
     last_status: RunStatus | None = None  #: how the last run ended
     last_run: RunId | None = None  #: and which one that was
     last_finished: AwareDatetime | None = None
+    last_well: LastWell | None = None
     #: By segment: when the newest snapshot was written that a schedule with every refresh has started a run for.
     refreshed: dict[str, AwareDatetime] = Field(default_factory=dict)
     failing_since: RunId | None = None  #: the run that failed first, where none has ended well since

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from exporters import log
+from exporters import log, tracing
 from exporters.errors import ConfigError, StorageConflictError, TransientError
 from exporters.model.export import Export
 from exporters.model.messages import NotifyMessage
@@ -42,6 +42,8 @@ JITTER = 0.1
 #: A receiver may ask for a longer wait, up to this one.
 LONGEST_WAIT = timedelta(days=1)
 GONE = 410
+#: What a trace says in place of a receiver's url, of which host and path may be keys.
+RECEIVER = "/{receiver}"
 #: How long a step may make a try before another one may take it for dead, as a multiple of the time that the platform
 #: lets a step live.
 CLAIM = 1.1
@@ -119,7 +121,8 @@ def abandon_notification(parts: Parts, message: NotifyMessage) -> None:
         if parts.documents.read(Notification, _path(message)) is not None:
             _record(parts, message, Try(at=parts.now(), status=None, words=ABANDONED), fate=Fate.ABANDONED)
     except ConfigError as error:
-        log.step("notify", "unreadable", level=logging.ERROR, run_id=message.run, reason=str(error))
+        keys = {"export": message.export, "run_id": message.run, "reason": str(error)}
+        log.step("notify", "unreadable", level=logging.ERROR, **keys)
 
 
 def _path(message: NotifyMessage) -> str:
@@ -138,7 +141,11 @@ def _post(parts: Parts, notification: Notification, receiver: Receiver) -> Reply
     # Both asked anew each time: nobody else notices that they were changed, and there are few of them.
     secret = parts.secrets.get(receiver.secret, fresh=True)
     headers = signed_headers(secret, notification.id, parts.now(), body)
-    return parts.webhooks.post(_url(parts, receiver), body, headers)
+    url = _url(parts, receiver)
+    with tracing.request("POST", RECEIVER) as made:
+        reply = parts.webhooks.post(url, body, headers)
+        tracing.answered(made, reply.status)
+    return reply
 
 
 def _url(parts: Parts, receiver: Receiver) -> str:
@@ -194,8 +201,8 @@ def _record(parts: Parts, message: NotifyMessage, made: Try | None = None, *, fa
         "notify",
         fate,
         level=_LEVELS.get(fate, logging.ERROR),
-        run_id=message.run,
         export=message.export,
+        run_id=message.run,
         occasion=message.occasion,
         tries=len(after.tries),
         reason="" if made is None else made.words,

@@ -6,7 +6,7 @@ the same state: the document stands already, and a message too many finds nothin
 
 import logging
 
-from exporters import log
+from exporters import log, tracing
 from exporters.errors import ConfigError
 from exporters.model.messages import NotifyMessage
 from exporters.model.notification import Notification, notification_of
@@ -43,7 +43,11 @@ def tell_hold(parts: Parts, run: Run) -> None:
 def send_message(parts: Parts, notification: Notification, *, tries: int, delay_s: float = 0) -> None:
     """Have the try made that comes after so many."""
     message = NotifyMessage(
-        export=notification.export, run=notification.run, occasion=notification.occasion, tries=tries
+        export=notification.export,
+        run=notification.run,
+        occasion=notification.occasion,
+        tries=tries,
+        traceparent=tracing.carried(None),
     )
     parts.queues.send(parts.queue_names.notify, message.model_dump_json(), delay_s=delay_s)
 
@@ -61,7 +65,8 @@ def _tell(parts: Parts, run: Run, occasion: Occasion, state: ExportState) -> Non
     try:
         found = parts.documents.read(Notification, path)
     except ConfigError as error:  # a damaged one must not keep the run from its end
-        log.step("notify", "unreadable", level=logging.ERROR, run_id=run.id, reason=str(error))
+        keys = {"export": run.export.id, "run_id": run.id, "reason": str(error)}
+        log.step("notify", "unreadable", level=logging.ERROR, **keys)
         return
     if found is None:
         happened = run.finished or run.updated  # a held run changes only when somebody decides about it

@@ -62,7 +62,7 @@ def make_plan(inputs: PlanInputs, *, work: Path, stage: Stage, memory_mb: int, t
     """Plan a run from parts on local disk. `work` is an empty folder; `stage` gets each batch as soon as it is made.
 
     May be repeated in another folder: it stages the same batches again. Raises ConfigError for a constant that its
-    field does not take, or when the memory does not suffice.
+    field does not take, or when the memory does not suffice; DiskFullError when the disk does not.
     """
     try:
         return _make_plan(inputs, work=work, stage=stage, memory_mb=memory_mb, threads=threads)

@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import logging
 import secrets
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from azure.core.exceptions import AzureError
 
-from exporters import log
+from exporters import log, tracing
 from exporters.audit import trail
 from exporters.audit.trail import Action
 from exporters.delivery.finish import delete_staged
@@ -37,6 +36,7 @@ from exporters.parts import Parts
 from exporters.planning import person
 from exporters.privacy import holdings, lists
 from exporters.privacy.holdings import Held
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 
 #: How long one step looks into further files. Meanwhile no run is planned in its process.
@@ -284,9 +284,9 @@ def _is_clean(errand: _Errand, export_id: str, held: Held) -> bool:
         return True
     if errand.late:
         return False
-    with tempfile.TemporaryDirectory(prefix="erase-") as folder:
+    with scratch_folder("erase-") as folder:
         try:
-            errand.seen[name] = _bare(_cleaned(errand, export_id, held, Path(folder)))
+            errand.seen[name] = _bare(_cleaned(errand, export_id, held, folder))
         except StorageConflictError:
             return False  # changed or deleted since it was listed: the next look sees it as it is
         except ConfigError:
@@ -429,7 +429,8 @@ def _remember(errand: _Errand) -> None:
 
 def _end(parts: Parts, erasure: Erasure, *, trouble: str = "") -> None:
     ended = _written(parts, erasure, **_FREE, finished=parts.now(), trouble=trouble)
-    log.step("erase", "failed" if ended.failed else "finished", erasure=ended.id)
+    level = logging.ERROR if ended.failed else logging.INFO
+    log.step("erase", "failed" if ended.failed else "finished", level=level, erasure=ended.id)
     _close(parts, ended)
 
 
@@ -453,5 +454,5 @@ def _late(parts: Parts) -> timedelta:
 
 
 def _send(parts: Parts, name: str) -> None:
-    message = EraseMessage(erasure=name)
+    message = EraseMessage(erasure=name, traceparent=tracing.carried(None))
     parts.queues.send(parts.queue_names.erase, message.model_dump_json())

@@ -1,7 +1,6 @@
 """Every file that names people, and how one person is found in it and taken out of it."""
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from exporters.model.erasure import Holding
 from exporters.model.names import ID_PATTERN
 from exporters.parts import Parts
 from exporters.planning import person
+from exporters.scratch import scratch_folder
 from exporters.storage import paths
 from exporters.storage.blobs import BlobInfo
 
@@ -22,8 +22,9 @@ MAX_ROWS = 100
 #: Blobs that are listed at once.
 _PAGE = 1_000
 #: Folders with such files, in the order of their names.
-_FOLDERS = (paths.LEDGERS, paths.RUNS, paths.STAGING, paths.WITHHELD)
-_OF_RUN = {"rejects.parquet": Holding.REJECTS, "drift.parquet": Holding.DRIFT}
+_FOLDERS = (paths.DRIFT, paths.LEDGERS, paths.REJECTS, paths.STAGING, paths.WITHHELD)
+#: Those with a folder for each export, and a file for each of its runs.
+_OF_RUNS = {paths.DRIFT: Holding.DRIFT, paths.LEDGERS: Holding.LEDGER, paths.REJECTS: Holding.REJECTS}
 _TABLE = ".parquet"
 
 
@@ -55,7 +56,7 @@ def files(parts: Parts, *, after: str = "") -> Iterator[Held]:
 
 def export_ids(parts: Parts) -> list[str]:
     """Every export that may have such files, those too that are removed."""
-    folders = chain(parts.state.folders(paths.LEDGERS), parts.state.folders(paths.RUNS))
+    folders = chain(*(parts.state.folders(prefix) for prefix in (*_OF_RUNS, paths.RUNS)))
     documents = chain(*(parts.state.list(prefix) for prefix in (paths.EXPORTS, paths.EXPORT_STATES, paths.WITHHELD)))
     found = {PurePosixPath(name).name for name in folders}
     found |= {PurePosixPath(blob.name).stem for blob in documents}
@@ -65,11 +66,10 @@ def export_ids(parts: Parts) -> list[str]:
 def of_export(parts: Parts, export_id: str) -> OfExport:
     """The files of one export but for what its run has staged, and when it was last at work."""
     blobs = [
-        *parts.state.list(f"{paths.LEDGERS}{export_id}/"),
-        *parts.state.list(f"{paths.RUNS}{export_id}/"),
+        *chain(*(parts.state.list(f"{folder}{export_id}/") for folder in _OF_RUNS)),
         *(blob for blob in parts.state.list(paths.withheld(export_id)) if blob.name == paths.withheld(export_id)),
     ]
-    documents = [blob for blob in blobs if blob.name.endswith("/run.json")]
+    documents = [blob for blob in parts.state.list(f"{paths.RUNS}{export_id}/") if blob.name.endswith("/run.json")]
     held = (_held(blob) for blob in blobs)
     return OfExport(
         files=[one for one in held if one is not None],
@@ -83,8 +83,8 @@ def find(parts: Parts, held: Held, of: Sequence[str]) -> Sequence[Mapping[str, A
 
     Raises ConfigError where the file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="person-") as folder:
-        file, work = Path(folder) / "file", Path(folder) / "work"
+    with scratch_folder("person-") as folder:
+        file, work = folder / "file", folder / "work"
         work.mkdir()
         try:
             parts.state.download(held.blob.name, file)
@@ -138,10 +138,8 @@ def _held(blob: BlobInfo) -> Held | None:
 def _file(name: str) -> tuple[Holding, str, str] | None:
     """What the name of a file says: what it holds, and the export and run that it belongs to."""
     match name.split("/"):
-        case ["ledgers", export, file] if file.endswith(_TABLE):
-            return Holding.LEDGER, export, file.removesuffix(_TABLE)
-        case ["runs", export, run, file] if file in _OF_RUN:
-            return _OF_RUN[file], export, run
+        case [folder, export, file] if f"{folder}/" in _OF_RUNS and file.endswith(_TABLE):
+            return _OF_RUNS[f"{folder}/"], export, file.removesuffix(_TABLE)
         case ["withheld", file] if file.endswith(".csv"):
             return Holding.WITHHELD, file.removesuffix(".csv"), ""
         # How far something has come: numbers, and words without addresses.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from exporters import tracing
 from exporters.model.loopback import is_loopback
 from exporters.providers.hosts import open_session
 from exporters.providers.http import CONNECT_TIMEOUT_S
@@ -29,6 +30,9 @@ READ_TIMEOUT_S = 30.0
 TOTAL_TIMEOUT_S = 120.0
 #: Ours: longest line of a file. A contact with 500 fields of 1,000 characters is half of it.
 MAX_LINE_CHARS = 1_000_000
+
+#: What a trace says in place of a link, which is a key.
+SIGNED_LINK = "/{signed link}"
 
 ADDRESS = re.compile(r"[^@\s<>\"]+@[^@\s<>\"]+")
 #: Header words, letters only, best first. An exact word wins over a word that is only part of the name.
@@ -136,13 +140,7 @@ def _fetched(url: str, *, max_bytes: int, within_s: float, clock: Callable[[], f
     try:
         with (
             open_session(url, until=until, clock=clock) as session,
-            session.get(
-                url,
-                headers={"Accept-Encoding": "gzip"},
-                stream=True,
-                allow_redirects=False,
-                timeout=(min(CONNECT_TIMEOUT_S, within_s), READ_TIMEOUT_S),
-            ) as response,
+            _asked_for(url, session, within_s) as response,
         ):
             if response.status_code != 200:
                 raise UnreadableError("its link is not answered with a file")
@@ -152,6 +150,20 @@ def _fetched(url: str, *, max_bytes: int, within_s: float, clock: Callable[[], f
         raise TooLargeError("it is too long") from None
     except requests.RequestException:
         raise UnreadableError("it could not be fetched") from None  # its text holds the link, which is a key
+
+
+def _asked_for(url: str, session: requests.Session, within_s: float) -> requests.Response:
+    """The file's answer, of which no more than the headers are read."""
+    with tracing.request("GET", SIGNED_LINK, url) as made:
+        response = session.get(
+            url,
+            headers={"Accept-Encoding": "gzip"},
+            stream=True,
+            allow_redirects=False,
+            timeout=(min(CONNECT_TIMEOUT_S, within_s), READ_TIMEOUT_S),
+        )
+        tracing.answered(made, response.status_code)
+        return response
 
 
 def _unpacked(packed: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ import requests
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from requests.auth import AuthBase
 
+from exporters import tracing
 from exporters.errors import (
     AccessError,
     ConfigError,
@@ -253,17 +254,21 @@ class Api:
         left_s = self._until - time.monotonic()
         if left_s <= 0:
             raise requests.Timeout("the time of the step is over")
-        with self._session.request(
-            method,
-            self._base_url + path,
-            params=params,
-            data=None if body is None else Upload(body, until=self._until),
-            headers={"Accept": "application/json", "Content-Type": "application/json"},
-            auth=self._auth,
-            timeout=(min(self._patience.connect_s, left_s), min(self._patience.silence_s, left_s)),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            tracing.request(method, tracing.template_of(path), self._base_url) as made,
+            self._session.request(
+                method,
+                self._base_url + path,
+                params=params,
+                data=None if body is None else Upload(body, until=self._until),
+                headers={"Accept": "application/json", "Content-Type": "application/json"},
+                auth=self._auth,
+                timeout=(min(self._patience.connect_s, left_s), min(self._patience.silence_s, left_s)),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            tracing.answered(made, response.status_code)
             try:
                 content = download(response, max_bytes=MAX_ANSWER_BYTES, until=self._until)
             except requests.RequestException:

@@ -46,7 +46,7 @@ def issue(parts: Parts, run: Run) -> SignedReceipt:
     receipt = receipt_of(run, tuple(map(_batch, batches(parts, run, offset=0, limit=len(run.batches)))))
     signed = SignedReceipt(receipt=receipt, signed=_sign(parts, receipt))
     if parts.documents.create(path, signed):
-        log.step("receipt", "issued", run_id=run.id)
+        log.step("receipt", "issued", export=run.export.id, run_id=run.id)
         return signed
     found = parts.documents.read(SignedReceipt, path)
     if found is None:
@@ -59,7 +59,8 @@ def try_to_issue(parts: Parts, run: Run) -> None:
     try:
         issue(parts, run)
     except (ExporterError, AzureError) as error:
-        log.step("receipt", "later", level=logging.WARNING, run_id=run.id, error=type(error).__name__)
+        keys = {"export": run.export.id, "run_id": run.id, "error": type(error).__name__}
+        log.step("receipt", "later", level=logging.WARNING, **keys)
 
 
 def _sign(parts: Parts, receipt: Receipt) -> str:

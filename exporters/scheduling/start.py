@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from exporters import log
+from exporters import log, tracing
 from exporters.audit import trail
 from exporters.errors import ConfigError
 from exporters.history import journal
@@ -19,7 +19,7 @@ from exporters.model.caller import BY_SCHEDULE
 from exporters.model.connection import Connection
 from exporters.model.export import Export
 from exporters.model.names import run_id
-from exporters.model.run import Active, Event, ExportState, LastRead, Order, Run, RunStatus, Step, Trigger
+from exporters.model.run import Active, Event, ExportState, LastRead, LastWell, Order, Run, RunStatus, Step, Trigger
 from exporters.notifications.outbox import tell_end
 from exporters.parts import Parts
 from exporters.scheduling.next_step import move_later
@@ -180,9 +180,11 @@ def ensure_started(parts: Parts, active: Active, export: Export, connection: Con
     path, run = paths.run(export.id, active.run), _queued(active, export, connection)
     found = parts.documents.read(Run, path)
     if found is None:
-        _enter(parts, run)
-        if parts.documents.create(path, run):
-            log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
+        with tracing.span("start run", export=export.id, run_id=run.id):
+            run = run.model_copy(update={"trace": tracing.here()})
+            _enter(parts, run)
+            if parts.documents.create(path, run):
+                log.step("start", "queued", run_id=run.id, export=export.id, trigger=active.trigger)
         found = parts.documents.read(Run, path)
     run = run if found is None else found.value
     if run.status is RunStatus.QUEUED:
@@ -354,7 +356,16 @@ def release(parts: Parts, run: Run) -> None:
             }
     # Another one says nothing of how the export does.
     status = run.status if run.reads_segments and run.status is not RunStatus.SKIPPED else None
+    if status is not None and status.well:
+        changes["last_well"] = _well(run)
     _free(parts, run.export.id, run.id, changes, status=status, finished=run.finished)
+
+
+def _well(run: Run) -> LastWell:
+    finished = run.finished or run.updated
+    segments = () if run.plan is None else run.plan.segments
+    read = {read.segment: read.written for read in segments if read.written is not None}
+    return LastWell(finished=finished, took_s=(finished - run.created).total_seconds(), read=read)
 
 
 def release_unreadable(parts: Parts, export_id: str, run_id: str) -> None:

@@ -92,7 +92,8 @@ def remember(parts: Parts, run: Run, segments: Sequence[SegmentRead]) -> None:
         try:
             _remember(parts, run, segment)
         except (AzureError, ExporterError) as error:
-            log.step("count", "not kept", level=logging.WARNING, run_id=run.id, reason=type(error).__name__)
+            keys = {"export": run.export.id, "run_id": run.id, "error": type(error).__name__}
+            log.step("count", "not kept", level=logging.WARNING, **keys)
 
 
 def _remember(parts: Parts, run: Run, read: SegmentRead) -> None:

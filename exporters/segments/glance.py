@@ -4,7 +4,6 @@ Of a CSV part the first megabyte is read, of which the first lines are looked at
 much of its first row group as is wanted.
 """
 
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from exporters.errors import SegmentError
+from exporters.scratch import scratch_folder
 from exporters.segments import gzipped, parquet
 from exporters.segments.faults import PartFault
 from exporters.segments.header import EMPTY, Header, read_header
@@ -148,8 +148,8 @@ def _arranged(part: _Part, first: _Part) -> Sequence[tuple[str | None, ...]]:
 
 
 def _csv_part(store: BlobStore, blob: BlobInfo, table: TableFormat | None, rows: int) -> _Part:
-    with tempfile.TemporaryDirectory(prefix="glance-") as folder, pieces_of(store, blob) as pieces:
-        path = Path(folder) / "part"
+    with scratch_folder("glance-") as folder, pieces_of(store, blob) as pieces:
+        path = folder / "part"
         start = pieces.read(0, WINDOW_BYTES)
         looked_at, whole = len(start), len(start) == blob.size
         if blob.name.lower().endswith(".gz") or start.startswith(gzipped.MAGIC):
@@ -217,11 +217,11 @@ def _cut_end(path: Path, looked_at: int) -> int:
 def _parquet_part(store: BlobStore, blob: BlobInfo, rows: int, budget: int) -> tuple[_Part, int]:
     """What is seen of a part, and the bytes of columns that were read for that."""
     with (
-        tempfile.TemporaryDirectory(prefix="glance-") as folder,
+        scratch_folder("glance-") as folder,
         pieces_of(store, blob) as pieces,
         parquet.connect() as database,
     ):
-        path = Path(folder) / "part"
+        path = folder / "part"
         _fetch_ends(pieces, blob, path)
         outline = parquet.outline(database, path, name=blob.name)
         columns = tuple(Column(name=column.name, type=column.type) for column in outline.columns)

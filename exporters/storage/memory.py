@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from exporters.errors import StorageConflictError
+from exporters.errors import ExporterError, StorageConflictError
 from exporters.storage.blobs import Blob, BlobInfo
+from exporters.storage.queues import QueueLook
 from exporters.storage.secrets import missing
 
 
@@ -111,10 +112,18 @@ class MemoryQueues:
         self._now = now
         self._order = itertools.count()
         self._messages: list[tuple[datetime, int, str, str]] = []
+        self.missing: set[str] = set()  #: names of queues that are not there
 
     def send(self, queue: str, body: str, *, delay_s: float = 0) -> None:
         shown = self._now() + timedelta(seconds=round(delay_s))
         heapq.heappush(self._messages, (shown, next(self._order), queue, body))
+
+    def look(self, queue: str) -> QueueLook | None:
+        if queue in self.missing:
+            return None
+        there = sorted((shown, order) for shown, order, name, _ in self._messages if name == queue)
+        heads = [str(order) for shown, order in there if shown <= self._now()]
+        return QueueLook(messages=len(there), head=heads[0] if heads else None)
 
     def due(self) -> tuple[str, str] | None:
         """Take the next visible message: its queue and its body."""
@@ -134,6 +143,7 @@ class MemorySecrets:
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
         self.made: set[str] = set()  #: names of those that `set` has stored
+        self.trouble: ExporterError | None = None  #: what reaching for them raises
         self._seen: dict[str, str] = {}
 
     def get(self, name: str, *, fresh: bool = False) -> SecretStr:
@@ -142,6 +152,10 @@ class MemorySecrets:
                 raise missing(name)
             self._seen[name] = self.values[name]
         return SecretStr(self._seen[name])
+
+    def reach(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     def set(self, name: str, value: SecretStr) -> None:
         self.values[name] = value.get_secret_value()

@@ -9,6 +9,9 @@ OLD_KEYS = "state/old-keys/"
 LANES = "lanes/"
 AUDIT = "audit/"
 LEDGERS = "ledgers/"
+#: Files of runs that name people have folders of their own, so that a rule of the account can delete them by age.
+REJECTS = "rejects/"
+DRIFT = "drift/"
 RUNS = "runs/"
 STAGING = "staging/"
 WITHHELD = "withheld/"
@@ -17,6 +20,7 @@ PEOPLE_TO_ERASE = "erasures/people/"
 OPEN_ERASURES = "erasures/open/"
 JOURNAL_FOLDER = "journal/"
 RECEIPT_KEYS = "config/receipt-keys.json"
+MEASURED = "state/measured.json"
 
 
 def connection(connection_id: str) -> str:
@@ -72,12 +76,12 @@ def journal_marks(export_id: str, run_id: str) -> tuple[str, str]:
 
 
 def rejects(export_id: str, run_id: str) -> str:
-    return f"runs/{export_id}/{run_id}/rejects.parquet"
+    return f"{REJECTS}{export_id}/{run_id}.parquet"
 
 
 def drift(export_id: str, run_id: str) -> str:
     """Who is not on the list as the ledger says, as a reconciliation found it; counts are its metadata."""
-    return f"runs/{export_id}/{run_id}/drift.parquet"
+    return f"{DRIFT}{export_id}/{run_id}.parquet"
 
 
 def notification(export_id: str, run_id: str, occasion: str) -> str:

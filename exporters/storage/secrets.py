@@ -1,5 +1,6 @@
 """API keys in Key Vault: read through a short-lived cache, written under names that nobody has used before."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.keyvault.secrets import SecretClient
 from pydantic import SecretStr
 
+from exporters import log
 from exporters.errors import ConfigError, ExporterError, TransientError
 
 #: How long a key may be used without asking the vault again. A key that was rotated is noticed earlier: the provider
@@ -21,6 +23,9 @@ CACHE_S = 600.0
 MADE_BY = {"made-by": "segment-exporter"}
 CONTENT_TYPE = "API key"
 
+#: A name that no secret is meant to have: asking for it shows whether the vault lets the app read.
+PROBE = "segment-exporter-reaches-the-vault"
+
 #: What the vault calls its reason for a 403 -> what to do.
 #: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes#http-403-insufficient-permissions
 REMEDIES: Mapping[str, str] = {
@@ -28,6 +33,10 @@ REMEDIES: Mapping[str, str] = {
     "ForbiddenByConnection": "let the app through the vault's firewall, by its subnet, private endpoint or address",
     "SecretDisabled": "enable the secret",
 }
+NOT_IDENTIFIED = (
+    "The app's identity got no token for the vault: see that it is assigned to the app, and AZURE_CLIENT_ID is its"
+    " client id"
+)
 READ_REMEDY = "enable the secret, and give the app's identity the role Key Vault Secrets User"
 WRITE_REMEDY = (
     "give the app's identity the role Key Vault Secrets Officer, or store the key in the vault yourself and name its"
@@ -43,6 +52,9 @@ class Secrets(Protocol):
 
         Raises ConfigError when the secret is missing, disabled or forbidden, TransientError when the source is away.
         """
+
+    def reach(self) -> None:
+        """See that the source can be reached and lets the app read. Raises as `get`."""
 
     def set(self, name: str, value: SecretStr) -> None:
         """Store a secret under a name that nobody has used before. Repeating it does no harm.
@@ -79,11 +91,17 @@ class KeyVaultSecrets:
             read_at, value = self._cache.get(name, (0.0, None))
         if value is not None and not fresh and self._clock() - read_at < CACHE_S:
             return value
-        with _told(name, "hand out", READ_REMEDY):
+        with _trouble_logged(), _told(name, "hand out", READ_REMEDY):
             value = SecretStr(self._client.get_secret(name).value or "")
         with self._lock:
             self._cache[name] = (self._clock(), value)
         return value
+
+    def reach(self) -> None:
+        # Who may not read is told 403, whether or not there is such a secret, so that 404 says that all is well.
+        # https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
+        with suppress(NoSuchSecretError), _told(PROBE, "hand out", READ_REMEDY):
+            self._client.get_secret(PROBE)
 
     def set(self, name: str, value: SecretStr) -> None:
         # https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret
@@ -101,6 +119,33 @@ class KeyVaultSecrets:
             self._cache.pop(name, None)
 
 
+def log_trouble(error: ConfigError | TransientError, *, duration_s: float | None = None) -> None:
+    """Say in the log that the vault refuses, or cannot be reached; nothing of a secret that is not there."""
+    cause = error.__cause__
+    kind = _code(cause) if isinstance(cause, HttpResponseError) else type(cause or error).__name__
+    if isinstance(error, NoSuchSecretError):
+        return
+    if isinstance(error, ConfigError):
+        log.step("vault", "refused", level=logging.ERROR, error=kind, duration_s=duration_s)
+    else:
+        log.step("vault", "unreachable", level=logging.ERROR, error=kind, duration_s=duration_s)
+
+
+def _code(error: HttpResponseError) -> str:
+    """The vault's own word for why it refuses, else the status."""
+    inner = error.error.innererror if error.error is not None else None
+    return str((inner or {}).get("code") or error.status_code or type(error).__name__)
+
+
+@contextmanager
+def _trouble_logged() -> Iterator[None]:
+    try:
+        yield
+    except (ConfigError, TransientError) as error:
+        log_trouble(error)
+        raise
+
+
 @contextmanager
 def _told(name: str, verb: str, remedy: str) -> Iterator[None]:
     """What the vault answers within, as our errors. None of them quotes a value."""
@@ -116,9 +161,10 @@ def _told(name: str, verb: str, remedy: str) -> Iterator[None]:
 
 def _refusal(error: HttpResponseError, name: str, verb: str, remedy: str) -> ExporterError:
     status = error.status_code
+    if status is None:  # it was not asked: https://learn.microsoft.com/python/api/azure-core/azure.core.exceptions
+        return TransientError(NOT_IDENTIFIED)
     if status in {401, 403}:
-        inner = error.error.innererror if error.error is not None else None
-        remedy = REMEDIES.get(str((inner or {}).get("code")), remedy)
+        remedy = REMEDIES.get(_code(error), remedy)
         return ConfigError(f"The vault refuses to {verb} the secret {name} ({status}): {remedy}")
     if status == 409:
         # ObjectIsDeletedButRecoverable, or it is being deleted or recovered at the moment.

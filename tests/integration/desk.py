@@ -106,7 +106,7 @@ class LiveExport:
 
     def rejects(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a run's rejects file."""
-        blob = self.cloud.state.download_blob(f"runs/{self.id}/{run['id']}/rejects.parquet")
+        blob = self.cloud.state.download_blob(f"rejects/{self.id}/{run['id']}.parquet")
         with TemporaryDirectory() as folder, duckdb.connect() as database:
             path = Path(folder) / "rejects.parquet"
             path.write_bytes(blob.readall())

@@ -119,7 +119,7 @@ class Subject:
 
     def undelivered(self, run: Mapping[str, Any]) -> dict[str, str] | None:
         """Who was "refused", and of whom it is "unknown"; None where the run could not keep that."""
-        if not self._has(f"runs/{self.export.id}/{run['id']}/rejects.parquet"):
+        if not self._has(f"rejects/{self.export.id}/{run['id']}.parquet"):
             return None
         return {row["email"]: row["kind"] for row in self.export.rejects(run) if row["kind"] in {"refused", "unknown"}}
 

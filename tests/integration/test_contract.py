@@ -104,10 +104,7 @@ def found_world(desk: Operator) -> World:
 
 def set_up(desk: Operator) -> World:
     people = [{"EMail": f"{name}@contract.{PRIVATE}", "FirstName": name.title()} for name in ("ann", "bo")]
-    brakes = {"max_share_removed": 1, "min_share_of_last": 0}  # so that a run that goes back is not held
-    main = export(desk, [*people, {"EMail": "cy(at)private", "FirstName": "Cy"}], brakes=brakes)
-    first = main.run()
-    main.deliver([*people, {"EMail": f"di@contract.{PRIVATE}", "FirstName": "Di"}, {"EMail": "cy(at)private"}])
+    main = export(desk, [*people, {"EMail": "cy(at)private", "FirstName": "Cy"}])
     ended = main.run()
     held = {kind: hold(desk, people) for kind in ("approve", "reject", "cancel", "retry")}
     post(desk, f"/api/runs/{held['retry'][0]}/{held['retry'][1]}/cancel")
@@ -116,8 +113,9 @@ def set_up(desk: Operator) -> World:
     take_off_sendgrid(desk.cloud, drifted.list_id, people[0]["EMail"])
     eventually(lambda: people[0]["EMail"] not in drifted.emails())
     found = drifted.verdict(post(desk, f"/api/exports/{drifted.id}/reconciliations"))
-    runs = {"first": (main.id, first["id"]), "ended": (main.id, ended["id"]), "drift": (drifted.id, found["id"])}
-    runs |= {"reconciliations": runs["drift"]}  # nothing is at work there
+    runs = {"ended": (main.id, ended["id"]), "drift": (drifted.id, found["id"])}
+    # Nothing is at work on these two, whatever was started on the main one.
+    runs |= {"reconciliations": runs["drift"], "undo": grown(desk, people)}
     return World(main=main, runs=runs | held, spare=export(desk, people).id, rejects=corrected(desk, main, ended))
 
 
@@ -127,6 +125,16 @@ def export(desk: Operator, people: Sequence[Person], **changes: Any) -> LiveExpo
     document = desk.read_state(f"config/connections/{made.id}.json")
     desk.cloud.write_connection(document | {"used_by": "contributors"})
     return made
+
+
+def grown(desk: Operator, people: Sequence[Person]) -> tuple[str, str]:
+    """An export whose list has more people than its first run left there, and that run."""
+    brakes = {"max_share_removed": 1, "min_share_of_last": 0}  # so that a run that goes back is not held
+    made = export(desk, people, brakes=brakes)
+    first = made.run()
+    made.deliver([*people, {"EMail": f"di@contract.{PRIVATE}", "FirstName": "Di"}])
+    made.run()
+    return made.id, first["id"]
 
 
 def hold(desk: Operator, people: Sequence[Person]) -> tuple[str, str]:
@@ -180,10 +188,12 @@ def bodies(world: World, cloud: LocalCloud) -> Mapping[tuple[str, str], Sequence
         ("put", "/connections/{connection}"): [connection],
         ("put", "/connections/{connection}/key"): [{"secret": world.main.account.secret}],
         ("post", "/connections/{connection}/remove"): [{"exports": {world.spare: "detach"}}],
+        # All worlds share an account, which takes each name once.
+        ("post", "/connections/{connection}/lists"): [{"name": f"Contract {world.main.id}"}],
         ("post", "/exports"): [settings],
         ("put", "/exports/{export}"): [settings],
         ("post", "/exports/{export}/attach"): [{"connection": world.main.id}],
-        ("post", "/exports/{export}/undo"): [{"run": world.runs["first"][1]}],
+        ("post", "/exports/{export}/undo"): [{"run": world.runs["undo"][1]}],
         ("post", "/runs/{export}/{run}/corrections"): [world.rejects],
         ("put", "/configuration"): [{"version": 1}],
     }
@@ -275,5 +285,5 @@ def test_the_function_key_opens_its_own_door_and_no_other(cloud: LocalCloud, fou
     assert {path for _, path in succeeded} == {
         *("/health", "/openapi.json", "/receipts/keys"),
         *("/automation/exports/{export}/runs", "/automation/runs/{export}/{run}"),
-        "/automation/runs/{export}/{run}/cancel",
+        *("/automation/runs/{export}/{run}/cancel", "/automation/health/parts"),
     }

@@ -10,6 +10,7 @@ from exporters.errors import TransientError
 from exporters.notifications.webhooks import Reply
 from exporters.storage.blobs import Blob, BlobInfo
 from exporters.storage.memory import MemoryBlobStore, MemoryQueues
+from exporters.storage.queues import QueueLook
 from tests.simulation.faults import Operation
 
 Result = TypeVar("Result")
@@ -82,6 +83,9 @@ class GuardedQueues:
     def send(self, queue: str, body: str, *, delay_s: float = 0) -> None:
         name = f"{queue} {body} in {delay_s:.0f} s"
         self._operate(Operation.SEND, name, lambda: self._queues.send(queue, body, delay_s=delay_s))
+
+    def look(self, queue: str) -> QueueLook | None:
+        return self._operate(Operation.READ, queue, lambda: self._queues.look(queue))
 
 
 class GuardedReceiver:

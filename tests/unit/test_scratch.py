@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporters.scratch import claim_scratch
+from exporters.errors import DiskFullError
+from exporters.scratch import claim_scratch, scratch_folder
 
 ROOT = Path(__file__).parents[2]
 Process = subprocess.Popen[str]
@@ -18,7 +19,8 @@ Process = subprocess.Popen[str]
 SCRIPT = """
 import sys, tempfile, time
 from pathlib import Path
-from exporters.scratch import claim_scratch
+from exporters.errors import DiskFullError
+from exporters.scratch import claim_scratch, scratch_folder
 claim_scratch(Path(sys.argv[1]))
 with tempfile.TemporaryDirectory(prefix="plan-") as folder:
     (Path(folder) / "spill").write_bytes(bytes(1000))
@@ -81,3 +83,23 @@ def test_temporary_files_of_the_process_are_in_its_own_folder(tmp_path):
     with tempfile.TemporaryDirectory(prefix="finish-") as folder:
         assert Path(folder).parent == own
     assert own.stat().st_mode & 0o077 == 0
+
+
+def fill(folder: Path) -> None:
+    (folder / "spill").write_bytes(bytes(1000))
+    (folder / "part").symlink_to("/dev/full")
+    (folder / "part").write_bytes(bytes(1000))
+
+
+def test_the_folder_of_a_step_goes_with_what_is_in_it_and_a_full_disk_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with pytest.raises(DiskFullError, match=r"it has [0-9,]+\.[0-9] GB"), scratch_folder("plan-") as folder:
+        fill(folder)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_trouble_with_files_is_raised_as_it_is():
+    with pytest.raises(FileNotFoundError), scratch_folder("plan-") as folder:
+        (folder / "part").read_bytes()

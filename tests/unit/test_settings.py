@@ -10,12 +10,9 @@ from pydantic import ValidationError
 
 from exporters.model.caller import SignIn
 from exporters.settings import Settings
+from infra.check.platform import BY_AZURE, OF_THE_PLATFORM
 
 ROOT = Path(__file__).parents[2]
-#: Read by the host or by Microsoft's libraries, not by our code.
-OF_THE_PLATFORM = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT"}
-#: Set by Azure.
-BY_AZURE = {"WEBSITE_SITE_NAME", "WEBSITE_AUTH_ENABLED"}
 LOCAL = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "KEY_VAULT_URL": "https://127.0.0.1:8443",
@@ -29,11 +26,11 @@ IN_AZURE = {
 
 
 def names() -> set[str]:
-    return {str(field.validation_alias) for field in Settings.model_fields.values()} - BY_AZURE
+    return {str(field.validation_alias) for field in Settings.model_fields.values()} - set(BY_AZURE)
 
 
 def settings(monkeypatch, values: dict[str, str]) -> Settings:
-    for name in names() | BY_AZURE:
+    for name in names() | set(BY_AZURE):
         monkeypatch.delenv(name, raising=False)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
@@ -43,7 +40,7 @@ def settings(monkeypatch, values: dict[str, str]) -> Settings:
 def test_the_sample_holds_every_setting_and_no_other():
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
 
-    assert set(sample) == names() | OF_THE_PLATFORM
+    assert set(sample) == names() | set(OF_THE_PLATFORM)
 
 
 def test_the_sample_can_be_used_as_it_is(monkeypatch):
@@ -56,7 +53,7 @@ def test_the_readme_s_table_names_every_setting_and_its_default():
     _, _, table = (ROOT / "README.md").read_text().partition("| setting | default |")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table.partition("\n\n")[0], flags=re.MULTILINE))
 
-    assert set(rows) == names() | OF_THE_PLATFORM
+    assert set(rows) == names() | set(OF_THE_PLATFORM)
     for field in Settings.model_fields.values():
         name = str(field.validation_alias)
         if name in rows and field.default not in {None, False} and not field.is_required():
@@ -130,6 +127,7 @@ def test_the_sign_in_header_is_not_believed_where_others_could_write_it(monkeypa
         ({"PLAN_MEMORY_MB": "lots"}, "PLAN_MEMORY_MB"),
         ({"PLAN_THREADS": "0"}, "PLAN_THREADS"),
         ({"SIGN_IN": "yes"}, "SIGN_IN"),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "true"}, "APPLICATIONINSIGHTS_CONNECTION_STRING"),
     ],
 )
 def test_a_missing_or_unreadable_setting_is_named(monkeypatch, changes, named):

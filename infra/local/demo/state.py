@@ -24,7 +24,7 @@ def read_rejects(state: ContainerClient, view: View) -> list[RejectRow]:
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         path = Path(folder) / "rejects.parquet"
         with path.open("wb") as file:
-            state.download_blob(f"{_folder(view)}rejects.parquet").readinto(file)
+            state.download_blob(f"rejects/{view['export']}/{view['id']}.parquet").readinto(file)
         with duckdb.connect() as database:
             rows = database.execute(SELECT_REJECTS, {"path": str(path)}).fetchall()
     return [
@@ -36,7 +36,7 @@ def read_rejects(state: ContainerClient, view: View) -> list[RejectRow]:
 def leak_faults(state: ContainerClient, view: View, logs: Path) -> Iterator[str]:
     """Where an address stands that must not: in the documents of a run, or in a log."""
     for blob in state.list_blobs(name_starts_with=_folder(view)):
-        if not blob.name.endswith("/rejects.parquet") and b"@" in state.download_blob(blob.name).readall():
+        if b"@" in state.download_blob(blob.name).readall():
             yield f"{blob.name} holds an address"
     for log in sorted(logs.glob("*.log")):
         text = log.read_bytes()

@@ -16,6 +16,12 @@ from typing import Any, TypeAlias
 
 import azure.functions as func
 
+from infra.local.host.context import Context
+
+#: A parameter of this name takes what is to be known of the call.
+#: https://learn.microsoft.com/azure/azure-functions/functions-reference-python#context
+CONTEXT = "context"
+
 
 class LoadError(Exception):
     """The app cannot run here; the text says which function and what is in the way."""
@@ -34,7 +40,11 @@ class _Function:
     body: Callable[..., Any]
 
     def __call__(self, value: object) -> Any:
-        return self.body(**{self.argument: value})
+        given = {self.argument: value}
+        if CONTEXT in inspect.signature(self.body).parameters:
+            headers = value.headers if isinstance(value, func.HttpRequest) else {}
+            given[CONTEXT] = Context.of(self.name, headers)
+        return self.body(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +96,10 @@ def _read(function: Any, settings: Mapping[str, str]) -> Function:
     if read is None or others:
         unknown = ", ".join(sorted(others)) or trigger["type"]
         raise LoadError(f"{name}: {unknown} is not a binding that the local host knows")
-    if inspect.iscoroutinefunction(body) or set(inspect.signature(body).parameters) != {trigger["name"]}:
-        raise LoadError(f"{name}: the local host runs sync functions that take the trigger's value and nothing else")
+    if inspect.iscoroutinefunction(body) or set(inspect.signature(body).parameters) - {CONTEXT} != {trigger["name"]}:
+        raise LoadError(
+            f"{name}: the local host runs sync functions of the trigger's value, and of the context at most"
+        )
     try:
         return read({"name": name, "argument": trigger["name"], "body": body}, trigger, settings)
     except KeyError as error:

@@ -1,8 +1,9 @@
 """Indexes and calls the functions of an app with the library that does it in Azure, on Python 3.13.
 
 A program of its own, because that library keeps one app per process. Reads `{"app_dir": …, "calls": [{"function": …,
-"queue" | "timer" | "http": …}]}` from stdin; writes `{"functions": {name: [binding]}, "results": [{"ok", "error",
-"status", "body", "headers"}]}` to stdout. The library expects the classes of its host's protocol; those here stand in.
+"queue" | "timer" | "http": …, "traceparent": …}]}` from stdin; writes `{"functions": {name: [binding]}, "results":
+[{"ok", "error", "status", "body", "headers"}]}` to stdout. The library expects the classes of its host's protocol;
+those here stand in.
 """
 
 import asyncio
@@ -88,7 +89,7 @@ async def invoke(function_id: str, call: dict[str, Any]) -> dict[str, Any]:
         function_id=function_id,
         trigger_metadata=metadata,
         input_data=[ParameterBinding(name=call["argument"], data=data)],
-        trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
+        trace_context=SimpleNamespace(trace_parent=call.get("traceparent", ""), trace_state="", attributes={}),
         retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
     )
     done = await runtime.invocation_request(SimpleNamespace(request=SimpleNamespace(invocation_request=request)))

@@ -110,7 +110,7 @@ HTTP_FUNCTIONS = {
     "receipts": ("receipts/{*rest}", "ANONYMOUS"),
     "me": ("me", "ANONYMOUS"),
     "openapi": ("openapi.json", "ANONYMOUS"),
-    "health": ("health", "ANONYMOUS"),
+    "health": ("health/{*rest}", "ANONYMOUS"),
     "automation": ("automation/{*rest}", "FUNCTION"),
 }
 RUN = "79738868947999999-0123abcd"

@@ -1,4 +1,4 @@
-"""What a sender can count on, in memory and on Azurite."""
+"""What a sender, and whoever looks how full queues are, can count on, in memory and on Azurite."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 from azure.storage.queue import TextBase64DecodePolicy
 
 from exporters.storage.memory import MemoryQueues
-from exporters.storage.queues import AzureQueues
+from exporters.storage.queues import AzureQueues, QueueLook, Queues
 
 Take = Callable[[], str | None]
 
@@ -53,3 +53,46 @@ def test_a_delay_of_weeks_is_cut_to_what_a_queue_can_do(queue):
     send("much later", delay_s=30 * 24 * 3600)
 
     assert take() is None
+
+
+class TestLooking:
+    @pytest.fixture(params=["memory", "azure"])
+    def queues(self, request: pytest.FixtureRequest) -> tuple[Queues, str]:
+        """Some queues, and the name of one that is empty."""
+        if request.param == "memory":
+            memory = MemoryQueues()
+            memory.missing = {"not-there"}
+            return memory, "q"
+        azurite = request.getfixturevalue("azurite")
+        return AzureQueues(azurite.queues), azurite.queue()
+
+    def test_an_empty_queue_has_no_head(self, queues):
+        there, name = queues
+
+        assert there.look(name) == QueueLook(messages=0, head=None)
+
+    def test_a_queue_that_is_not_there_is_none(self, queues):
+        there, _ = queues
+
+        assert there.look("not-there") is None
+
+    def test_all_messages_count_and_the_head_is_one_that_shows_itself(self, queues):
+        there, name = queues
+        there.send(name, "hidden", delay_s=600)
+        assert there.look(name) == QueueLook(messages=1, head=None)
+
+        there.send(name, "shown")
+        look = there.look(name)
+
+        assert look is not None
+        assert look.messages == 2
+        assert look.head is not None
+
+    def test_looking_leaves_everything_where_it_is(self, queues):
+        there, name = queues
+        there.send(name, "one")
+        first = there.look(name)
+
+        assert first == there.look(name)
+        assert first is not None
+        assert first.head is not None

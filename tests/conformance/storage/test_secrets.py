@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 from azure.keyvault.secrets import SecretClient
 from pydantic import SecretStr
 
 from exporters.errors import ConfigError, TransientError
 from exporters.storage.memory import MemorySecrets
-from exporters.storage.secrets import CACHE_S, KeyVaultSecrets, Secrets
+from exporters.storage.secrets import CACHE_S, KeyVaultSecrets, Secrets, log_trouble
 from infra.local.sandbox.faults import Trouble, TroubleKind
 from infra.local.sandbox.key_vault import KeyVaultSandbox
 
@@ -96,6 +98,10 @@ def test_what_others_have_stored_is_never_deleted(secrets: Secrets) -> None:
     assert secrets.get("theirs", fresh=True).get_secret_value() == "SG.theirs"
 
 
+def test_reaching_for_secrets_needs_none(secrets: Secrets) -> None:
+    secrets.reach()
+
+
 class TestKeyVault:
     def test_a_stored_secret_says_whose_it_is(
         self, key_vault: KeyVaultSecrets, running: tuple[KeyVaultSandbox, SecretClient]
@@ -164,6 +170,66 @@ class TestKeyVault:
             key_vault.set("ours", NEW)
         key_vault.set("ours", NEW)
         assert key_vault.get("ours").get_secret_value() == "SG.new"
+
+    @pytest.mark.parametrize(
+        ("faults", "error", "line"),
+        [
+            ({"firewall_closed": True}, ConfigError, ("refused", "ForbiddenByFirewall")),
+            ({"forbidden": True}, ConfigError, ("refused", "ForbiddenByRbac")),
+            ({"unauthorized": True}, ConfigError, ("refused", "401")),
+            ({"next": [Trouble(kind=TroubleKind.ERROR)]}, TransientError, ("unreachable", "503")),
+            ({"next": [Trouble(kind=TroubleKind.CUT_BEFORE)]}, TransientError, ("unreachable", "ServiceResponseError")),
+        ],
+        ids=lambda value: value[1] if isinstance(value, tuple) else "",
+    )
+    def test_who_cannot_read_is_told_so_without_a_secret_to_ask_for(
+        self,
+        vault: KeyVaultSandbox,
+        key_vault: KeyVaultSecrets,
+        caplog: pytest.LogCaptureFixture,
+        faults: dict[str, Any],
+        error: type[Exception],
+        line: tuple[str, str],
+    ) -> None:
+        for name, value in faults.items():
+            setattr(vault.faults, name, list(value) if isinstance(value, list) else value)
+        with pytest.raises(error) as caught:
+            key_vault.reach()
+        assert isinstance(caught.value, ConfigError | TransientError)
+        log_trouble(caught.value, duration_s=1.5)
+
+        [record] = caplog.records
+        assert (record.outcome, record.error, record.duration_s) == (*line, 1.5)
+
+    def test_a_secret_that_cannot_be_read_is_trouble_with_the_vault_and_one_that_is_not_there_is_none(
+        self, vault: KeyVaultSandbox, key_vault: KeyVaultSecrets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(ConfigError):
+            key_vault.get("nothing")
+        assert caplog.records == []
+
+        vault.faults.forbidden = True
+        with pytest.raises(ConfigError):
+            key_vault.get("theirs", fresh=True)
+        [record] = caplog.records
+        assert (record.action, record.outcome, record.levelname) == ("vault", "refused", "ERROR")
+
+    def test_without_an_identity_it_is_said_what_is_missing(self, vault: KeyVaultSandbox) -> None:
+        class Nobody(AnyToken):
+            def get_token(self, *_: str, **__: object) -> AccessToken:
+                raise ClientAuthenticationError("no managed identity")
+
+        with (
+            SecretClient(
+                vault.url,
+                Nobody(),
+                verify_challenge_resource=False,
+                connection_verify=str(vault.certificate),
+                retry_total=0,
+            ) as client,
+            pytest.raises(TransientError, match="AZURE_CLIENT_ID"),
+        ):
+            KeyVaultSecrets(client).reach()
 
     def test_errors_never_quote_a_value(self, vault: KeyVaultSandbox, key_vault: KeyVaultSecrets) -> None:
         for fault in ("read_only", "firewall_closed", "unauthorized"):

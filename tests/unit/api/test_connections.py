@@ -212,6 +212,16 @@ class TestShowing:
         (seen, _) = data(signed_in(world, "Viewer")("GET", "/connections"))["items"]
         assert seen["fault"] == "Its document cannot be used"
 
+    @pytest.mark.parametrize("role", ["Viewer", "Administrator"])
+    def test_by_itself_it_says_what_it_says_in_the_list(self, world: World, role: str) -> None:
+        world.export(connection="broken")
+        world.state.put(paths.connection("broken"), b'{"id": "broken", "secret": "sk"}')
+        call = signed_in(world, role)
+        answer = call("GET", "/connections/broken")
+        assert (answer.status, data(answer)) == (200, data(call("GET", "/connections"))["items"][0])
+        assert (data(answer)["exports"], "ETag" in answer.headers) == (1, False)
+        assert code(call("GET", "/connections/none")) == (404, "no-such-connection")
+
 
 class TestBrowsing:
     @pytest.fixture

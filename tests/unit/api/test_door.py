@@ -17,6 +17,7 @@ from exporters.api.routing import JSON, Media, Route, Who, at_key_door, dispatch
 from exporters.errors import (
     AccessError,
     ConfigError,
+    DiskFullError,
     ForbiddenError,
     NotCompleteError,
     RefusedError,
@@ -415,6 +416,7 @@ class TestErrors:
             (RefusedError("There is no room"), (422, "export-unusable"), None),
             (ConfigError("A document cannot be used"), (500, "state-unreadable"), None),
             (StorageConflictError("It is gone"), (503, "storage-unreachable"), "10"),
+            (DiskFullError("There is no room"), (503, "storage-unreachable"), "10"),
             (ServiceRequestError("no such host: secret.example"), (503, "storage-unreachable"), "10"),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,

@@ -439,7 +439,7 @@ def test_a_removed_export_leaves_its_runs_and_nothing_else(administrator: Person
 
     assert administrator("DELETE", "/exports/newsletter", match=etag).status == 204
     left = [blob.name for blob in world.state.list("") if "newsletter" in blob.name]
-    assert {name.split("/")[0] for name in left} == {"runs", "journal"}
+    assert {name.split("/")[0] for name in left} == {"runs", "journal", "rejects"}
     assert administrator("GET", f"/runs/newsletter/{run['id']}").status == 200
     assert administrator("GET", "/exports/newsletter").status == 404
     assert administrator("DELETE", "/exports/newsletter", match=etag).status == 404

@@ -10,11 +10,12 @@ from infra.local.host.functions import AuthLevel, HttpFunction, load
 
 ROOT = Path(__file__).parents[3]
 
-#: What the function key opens, below /api/automation: to start, to read and to cancel.
+#: What the function key opens, below /api/automation: to start, to read and to cancel, and to look how the app is.
 BY_KEY = {
     ("POST", "/exports/{export}/runs"),
     ("GET", "/runs/{export}/{run}"),
     ("POST", "/runs/{export}/{run}/cancel"),
+    ("GET", "/health/parts"),
 }
 
 

@@ -51,6 +51,7 @@ PEOPLE = ANYONE - {APPLICATION}
 
 RULES = {
     ("GET", "/health"): ANYONE,
+    ("GET", "/health/parts"): CONTRIBUTORS | BY_KEY,
     ("GET", "/openapi.json"): ANYONE,
     ("GET", "/receipts/keys"): ANYONE,
     ("GET", "/me"): READERS,

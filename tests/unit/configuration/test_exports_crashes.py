@@ -93,8 +93,8 @@ def creation(world: World) -> object:
 
 
 def left(world: World) -> set[str]:
-    """What is stored about the export beside its runs and the notes about them."""
-    alone = ("runs/", "journal/", "audit/", overview.PATH)
+    """What is stored about the export beside its runs, with their people, and the notes about them."""
+    alone = ("runs/", paths.REJECTS, paths.DRIFT, "journal/", "audit/", overview.PATH)
     return {blob.name for blob in world.state.list("") if "newsletter" in blob.name and not blob.name.startswith(alone)}
 
 

@@ -265,3 +265,15 @@ def test_row_errors_that_fit_nobody_make_as_many_unknown_and_nobody_delivered(wo
     assert (run["sums"]["delivered"], run["sums"]["refused"], run["sums"]["unknown"]) == (4 - unknown, 0, unknown)
     world.account.on_submit = lambda _: None
     assert world.export_now()["sums"]["planned"] == 4
+
+
+def test_a_run_is_shown_where_its_lane_cannot_be_read(world):
+    started = world.start()
+    world.state.put("lanes/main.json", b'{"slots": 3}')
+
+    run = world.show(started)
+
+    assert run["status_word"] == "Queued"
+    assert run["waiting"]["reason"] == "unreadable"
+    assert "lanes/main.json cannot be used: account: is missing; slots: " in run["waiting"]["text"]
+    assert run["waiting_until"] is None

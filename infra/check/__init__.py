@@ -1,0 +1,1 @@
+"""Holds infrastructure and code against each other, without a subscription: `python -m infra.check`."""
