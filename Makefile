@@ -82,9 +82,9 @@ package: $(READY) ## the app with its wheels as one zip that Azure need not buil
 publish: package ## put that zip into a function app as it is: APP=… GROUP=…
 	@$(BIN)/python -m infra.publish --app $(APP) --group $(GROUP)
 
-smoke: $(READY) ## can the app that was deployed work? URL=https://… APP=… GROUP=… KEY_ENV=<variable with a key> CONNECTION=…
+smoke: $(READY) ## can the app that was deployed work? URL=https://… APP=… GROUP=… KEY_OF=automation CONNECTION=…
 	@$(BIN)/python -m infra.smoke --url $(URL) $(if $(APP),--app $(APP) --group $(GROUP)) \
-		$(if $(KEY_ENV),--key-from-env $(KEY_ENV)) $(if $(TOKEN_ENV),--token-from-env $(TOKEN_ENV)) \
+		$(if $(KEY_OF),--key-of $(KEY_OF)) $(if $(KEY_ENV),--key-from-env $(KEY_ENV)) $(if $(TOKEN_ENV),--token-from-env $(TOKEN_ENV)) \
 		$(foreach id,$(CONNECTION),--connection $(id))
 
 lock: $(READY) ## pin every dependency anew

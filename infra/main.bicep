@@ -5,7 +5,7 @@ targetScope = 'resourceGroup'
 
 metadata description = 'Segment Exporter: the function app, its storage, vault, monitoring, alerts and, on request, a closed network.'
 
-@description('Goes into the name of every resource. Lower-case letters and digits, a letter first.')
+@description('Goes into the name of every resource. Lower-case letters and digits, a letter first, as vaults want it.')
 @minLength(3)
 @maxLength(16)
 param name string
@@ -32,7 +32,7 @@ param segmentsContainer string = 'segments'
 @description('Storage and vault are reached by private endpoints only, and the app calls out from one fixed address.')
 param closedNetwork bool = false
 
-@description('Who reaches the app: everybody, only the allowed addresses, or only who is in the network.')
+@description('Who reaches the app: everybody, only the allowed addresses (and the app\'s own), or only who is in the network.')
 @allowed(['public', 'restricted', 'private'])
 param inbound string = 'public'
 
@@ -81,7 +81,7 @@ param alertEvery string = 'PT15M'
 @maxValue(100)
 param rejectShare int = 10
 
-@description('Spans and metrics by OpenTelemetry in place of the host\'s own telemetry: docs/telemetry.md.')
+@description('The app sends spans and log lines itself, by OpenTelemetry, in place of what the host would forward: docs/telemetry.md.')
 param openTelemetry bool = false
 
 @description('How long logs are kept.')
@@ -163,6 +163,9 @@ var auditContainer = 'exporter-audit'
 var ownSegments = empty(segmentsAccountName)
 var segmentsGroup = empty(segmentsAccountResourceGroup) ? resourceGroup().name : segmentsAccountResourceGroup
 var networked = closedNetwork || inbound == 'private'
+
+// Threads of the worker, and calls that an instance takes at once.
+var threads = 8
 
 // The settings of the app are made of the same names. A trigger creates neither its queue nor the one of its poison messages.
 var queues = {
@@ -283,9 +286,7 @@ module roles 'modules/roles.bicep' = {
     auditContainer: stateParts.outputs.auditContainer
     vaultName: vault.outputs.name
     componentName: monitoring.outputs.componentName
-    queueRoleId: customRoles ? roleDefinitions!.outputs.queueRoleId : ''
-    auditRoleId: customRoles ? roleDefinitions!.outputs.auditRoleId : ''
-    vaultRoleId: customRoles ? roleDefinitions!.outputs.vaultRoleId : ''
+    ownRoles: customRoles ? roleDefinitions!.outputs.ids : {}
   }
 }
 
@@ -375,29 +376,15 @@ module app 'modules/function-app.bicep' = {
     location: location
     tags: tags
     identityId: identity.outputs.id
-    identityClientId: identity.outputs.clientId
-    hostAccountName: hostAccount.outputs.name
     packageUrl: hostParts.outputs.packageUrl
-    stateAccountName: stateAccount.outputs.name
-    stateContainer: stateContainer
-    auditContainer: auditContainer
-    segmentsAccountName: ownSegments ? stateAccountName : segmentsAccountName
-    segmentsContainer: segmentsContainer
-    queues: queues
-    vaultUrl: vault.outputs.url
-    connectionString: monitoring.outputs.connectionString
-    openTelemetry: openTelemetry
-    signInClientId: signInClientId
-    sendgridUrl: sendgridUrl
-    brevoUrl: brevoUrl
-    planMemoryMB: planMemoryMB
-    snapshotSettleSeconds: snapshotSettleSeconds
+    threads: threads
     instanceMemoryMB: instanceMemoryMB
     maximumInstances: maximumInstances
     alwaysReady: alwaysReady
     inbound: inbound
     allowedAddresses: allowedAddresses
     subnetId: networked ? network!.outputs.appSubnetId : ''
+    outgoingAddress: networked ? network!.outputs.outgoingAddress : ''
   }
   // The first start has to find its storage, its vault and its rights to them.
   dependsOn: [
@@ -416,6 +403,31 @@ module signIn 'modules/sign-in.bicep' = if (!empty(signInClientId)) {
     clientId: signInClientId
     allowedApplications: signInAllowedApplications
   }
+}
+
+module appSettings 'modules/app-settings.bicep' = {
+  params: {
+    appName: app.outputs.name
+    identityClientId: identity.outputs.clientId
+    hostAccountName: hostAccount.outputs.name
+    stateAccountName: stateAccount.outputs.name
+    stateContainer: stateContainer
+    auditContainer: auditContainer
+    segmentsAccountName: ownSegments ? stateAccountName : segmentsAccountName
+    segmentsContainer: segmentsContainer
+    queues: queues
+    vaultUrl: vault.outputs.url
+    connectionString: monitoring.outputs.connectionString
+    openTelemetry: openTelemetry
+    signInClientId: signInClientId
+    sendgridUrl: sendgridUrl
+    brevoUrl: brevoUrl
+    planMemoryMB: planMemoryMB
+    snapshotSettleSeconds: snapshotSettleSeconds
+    threads: threads
+  }
+  // The platform has to keep others from writing the header before the app believes it.
+  dependsOn: [signIn]
 }
 
 module appEndpoint 'modules/private-endpoint.bicep' = if (inbound == 'private') {

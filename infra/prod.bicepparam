@@ -1,4 +1,5 @@
-// The large one: closed network with a fixed outgoing address, three zones, an instance that waits, a trail that nobody can change.
+// The large one: closed network with a fixed outgoing address, storage over three zones, an instance that waits, a trail that
+// nobody can change.
 using 'main.bicep'
 
 param name = 'exporterprod'

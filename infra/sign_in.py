@@ -18,7 +18,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from infra.azure_cli import AzureCliError, az
@@ -38,11 +38,15 @@ CALLBACK = "/.auth/login/aad/callback"
 AUDIENCE = "api://AzureADTokenExchange"
 CREDENTIAL = "managed-identity-of-the-app"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
-#: What was just written to the directory can be read a little later.
+#: What was just written to the directory is known a little later everywhere: until then questions for it and changes of
+#: it are refused with these words. https://learn.microsoft.com/graph/api/application-upsert
+#: https://learn.microsoft.com/graph/api/serviceprincipal-upsert
+NOT_YET = ("ResourceNotFound", "NoBackingApplicationObject")
 TRIES = 10
 PAUSE_S = 3.0
 
 Document = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class MissingError(Exception):
@@ -60,19 +64,21 @@ class Directory:
 
     def read(self, path: str) -> Document:
         """A document. Raises MissingError."""
-        try:
-            document: Document = az("rest", "--method", "GET", "--url", self._graph + path)
-        except AzureCliError as error:
-            if "ResourceNotFound" in str(error):
-                raise MissingError(str(error)) from error
-            raise
+        document: Document = self._ask("GET", path)
         return document
 
     def change(self, path: str, body: Mapping[str, Any], *, create: bool = False) -> None:
-        """Write these members of a document; with `create` also where there is none yet."""
+        """Write these members of a document; with `create` also where there is none yet. Raises MissingError."""
         headers = ["Content-Type=application/json", *(["Prefer=create-if-missing"] if create else [])]
-        where = ("--url", self._graph + path, "--headers", *headers, "--body", json.dumps(body))
-        az("rest", "--method", "PATCH", *where)
+        self._ask("PATCH", path, "--headers", *headers, "--body", json.dumps(body))
+
+    def _ask(self, method: str, path: str, *more: str) -> Any:
+        try:
+            return az("rest", "--method", method, "--url", self._graph + path, *more)
+        except AzureCliError as error:
+            if any(word in str(error) for word in NOT_YET):
+                raise MissingError(str(error)) from error
+            raise
 
 
 def register(
@@ -91,29 +97,31 @@ def register(
     """
     path = f"/applications(uniqueName='{name}')"
     directory.change(path, {"displayName": name, "signInAudience": "AzureADMyOrg"}, create=True)
-    found = _once_there(directory, f"{path}?$select=id,appId,identifierUris,web,api,appRoles", wait)
+    found = _once_there(wait, lambda: directory.read(f"{path}?$select=id,appId,identifierUris,web,api,appRoles"))
     client_id: str = found["appId"]
     place = f"/applications/{found['id']}"
     wanted = _wanted(found, redirect)
     if any(found.get(member) != value for member, value in wanted.items()):
-        directory.change(place, wanted)
+        _once_there(wait, lambda: directory.change(place, wanted))
     # Only what the directory has can be granted, so this comes after the scope.
     if trusting := _trusting(wanted["api"], clients):
-        directory.change(place, {"api": trusting})
-    directory.change(f"/servicePrincipals(appId='{client_id}')", {"displayName": name}, create=True)
+        _once_there(wait, lambda: directory.change(place, {"api": trusting}))
+    principal = f"/servicePrincipals(appId='{client_id}')"
+    _once_there(wait, lambda: directory.change(principal, {"displayName": name}, create=True))
     if identity:
         trust = {"issuer": directory.issuer, "subject": identity, "audiences": [AUDIENCE]}
-        directory.change(f"{place}/federatedIdentityCredentials(name='{CREDENTIAL}')", trust, create=True)
+        credential = f"{place}/federatedIdentityCredentials(name='{CREDENTIAL}')"
+        _once_there(wait, lambda: directory.change(credential, trust, create=True))
     return client_id
 
 
-def _once_there(directory: Directory, path: str, wait: Callable[[float], None]) -> Document:
+def _once_there(wait: Callable[[float], None], ask: Callable[[], Answer]) -> Answer:
     for _ in range(TRIES - 1):
         try:
-            return directory.read(path)
+            return ask()
         except MissingError:
             wait(PAUSE_S)
-    return directory.read(path)
+    return ask()
 
 
 def _wanted(found: Document, redirect: str | None) -> Document:

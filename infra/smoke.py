@@ -4,16 +4,19 @@ Deployments end well and leave apps that do not work: no function indexed, a rol
 that overrides the identity. So this looks at what the platform has found, at the names of the settings, and lets the
 app itself say whether its identity reaches each part (`GET /api/health/parts`). It reads, and changes nothing.
 
-A key or a token comes from an environment variable that is named, never from the command line, where every process of
-the machine could read it. It goes to the app's own address alone: redirects are not followed.
+A key or a token comes from an environment variable that is named, or a key from the Azure CLI, never from the command
+line, where every process of the machine could read it. It goes to the app's own address alone: redirects are not
+followed.
 """
 
 import argparse
+import base64
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +25,7 @@ import requests
 from pydantic import BaseModel, ValidationError
 
 from exporters.api.health import Health, PartStatus, PartsView
+from exporters.model.caller import Role
 from exporters.settings import LOOPBACK
 from infra.azure_cli import AzureCliError, az
 from infra.check import declared
@@ -47,9 +51,23 @@ PARTS = ("state", "audit", "segments", "queue ", "vault")
 
 ROLE_DOOR = "/api/health/parts"
 KEY_DOOR = "/api/automation/health/parts"
+#: What answers who the app takes the caller for.
+ME = "/api/me"
+#: What only the platform may say of a caller, made up here.
+#: https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
+FORGED = {
+    "auth_typ": "aad",
+    "claims": [
+        {"typ": "oid", "val": "00000000-0000-0000-0000-000000000000"},
+        {"typ": "preferred_username", "val": "smoke test"},
+        {"typ": "roles", "val": Role.ADMINISTRATOR.value},
+    ],
+}
 Document = TypeVar("Document", bound=BaseModel)
 #: A list of names, as it is now. Raises AzureCliError.
 Names = Callable[[], Iterable[str]]
+#: Headers of a request. Raises AzureCliError.
+Headers = Callable[[], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +86,7 @@ class Target:
     """The app that is asked, and who asks."""
 
     url: str  #: without a path
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    credentials: Headers | None = None  #: asked for anew each time: a new app has no key yet
     door: str = ROLE_DOOR  #: where its parts are told to whoever has these headers
     connections: tuple[str, ...] = ()
 
@@ -76,6 +94,15 @@ class Target:
 def function_names() -> set[str]:
     """Names of all functions that `function_app.py` declares."""
     return {function.name for function in declared.functions(ROOT)}
+
+
+def function_key(app: str, group: str, function: str) -> str:
+    """The default key of a function. Raises AzureCliError, also while the platform has not found the function yet."""
+    where = ("--name", app, "--resource-group", group, "--function-name", function)
+    key = az("functionapp", "function", "keys", "list", *where, "--query", "default")
+    if not key:
+        raise AzureCliError(f"the function {function} has no default key")
+    return str(key)
 
 
 def check_functions(indexed: Names, expected: set[str]) -> Iterator[Finding]:
@@ -110,16 +137,36 @@ def check_settings(names: Names) -> Iterator[Finding]:
 
 def check_health(target: Target) -> Iterator[Finding]:
     """Whether the app is up and reads its state, as anybody may ask."""
-    health = _get(target, "/api/health", Health)
+    health = _get(target, "/api/health", Health, {})
     if isinstance(health, Health):
         yield Finding(check="health", words="" if health.status == "ok" else f"the status is {health.status!r}")
     else:
         yield Finding(check="health", words=health)
 
 
+def check_sign_in(target: Target) -> Iterator[Finding]:
+    """Whether the app takes nobody's word for who they are: only the platform may write who has signed in."""
+    check = "forged sign-in refused"
+    forged = base64.b64encode(json.dumps(FORGED).encode()).decode()
+    answer = _ask(target, ME, {"X-MS-CLIENT-PRINCIPAL": forged})
+    if isinstance(answer, str):
+        yield Finding(check=check, words=answer)
+    elif answer.status_code == requests.codes.unauthorized:
+        yield Finding(check=check)
+    else:
+        remedy = "App Service authentication has to be on wherever SIGN_IN is set: deploy the template again"
+        words = f"GET {ME} answered {answer.status_code} to a header that anybody can write: {remedy}"
+        yield Finding(check=check, words=words)
+
+
 def check_parts(target: Target) -> Iterator[Finding]:
     """What the app says of each of its parts, and whether it speaks of all of them."""
-    told = _get(target, target.door, PartsView, [("connection", name) for name in target.connections])
+    try:
+        headers = target.credentials() if target.credentials else {}
+    except AzureCliError as error:
+        yield Finding(check="parts", words=_one_line(str(error)))
+        return
+    told = _get(target, target.door, PartsView, headers, [("connection", name) for name in target.connections])
     if isinstance(told, str):
         yield Finding(check="parts", words=told)
         return
@@ -151,18 +198,29 @@ def smoke(
     return not failed
 
 
-def _get(target: Target, path: str, kind: type[Document], query: Sequence[tuple[str, str]] = ()) -> Document | str:
-    """The document that is answered, or what is wrong."""
+def _ask(
+    target: Target, path: str, headers: dict[str, str], query: Sequence[tuple[str, str]] = ()
+) -> requests.Response | str:
+    """What is answered, or why nothing is."""
     try:
-        answer = requests.get(
+        return requests.get(
             target.url + path,
             params=list(query),
-            headers=target.headers,
+            headers=headers,
             timeout=(CONNECTS_WITHIN_S, ANSWERS_WITHIN_S),
             allow_redirects=False,
         )
     except requests.RequestException as error:
         return f"GET {path} failed: {type(error).__name__}"
+
+
+def _get(
+    target: Target, path: str, kind: type[Document], headers: dict[str, str], query: Sequence[tuple[str, str]] = ()
+) -> Document | str:
+    """The document that is answered, or what is wrong."""
+    answer = _ask(target, path, headers, query)
+    if isinstance(answer, str):
+        return answer
     if answer.status_code != requests.codes.ok:
         return f"GET {path} answered {answer.status_code}{_detail(answer)}"
     try:
@@ -209,6 +267,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     caller = parser.add_mutually_exclusive_group()
     caller.add_argument("--key-from-env", type=_secret, metavar="NAME", dest="key", help="variable with a function key")
     caller.add_argument("--token-from-env", type=_secret, metavar="NAME", dest="token", help="variable with a token")
+    caller.add_argument("--key-of", metavar="FUNCTION", help="a function of --app: asks `az` for its default key")
     parser.add_argument(
         "--connection", action="append", default=[], help="a connection to try at its provider; up to ten"
     )
@@ -220,7 +279,9 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if (arguments.app is None) != (arguments.group is None):
         parser.error("--app and --group go together")
-    if arguments.connection and not (arguments.key or arguments.token):
+    if arguments.key_of and not arguments.app:
+        parser.error("--key-of needs --app and --group")
+    if arguments.connection and not (arguments.key or arguments.token or arguments.key_of):
         parser.error("--connection needs a key or a token")
     return arguments
 
@@ -229,11 +290,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 when all is well, 1 when something is not, 2 when the command line is wrong."""
     arguments = _arguments(words)
     target = _target(arguments)
-    checks: list[Callable[[], Iterable[Finding]]] = [lambda: check_health(target)]
-    if target.headers:
+    checks: list[Callable[[], Iterable[Finding]]] = [lambda: check_health(target), lambda: check_sign_in(target)]
+    if target.credentials:
         checks.append(lambda: check_parts(target))
     else:
-        print("not looked at: parts (needs --key-from-env or --token-from-env)")
+        print("not looked at: parts (needs --key-of, --key-from-env or --token-from-env)")
     where = ("--name", arguments.app, "--resource-group", arguments.group, "--query", "[].name")
     if functions := _names(arguments, "functions", "functionapp", "function", "list", *where):
         expected = function_names()
@@ -244,12 +305,22 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _target(arguments: argparse.Namespace) -> Target:
-    connections = tuple(arguments.connection)
+    return Target(
+        url=arguments.url,
+        credentials=_credentials(arguments),
+        door=ROLE_DOOR if arguments.token else KEY_DOOR,
+        connections=tuple(arguments.connection),
+    )
+
+
+def _credentials(arguments: argparse.Namespace) -> Headers | None:
+    if arguments.key_of:
+        return lambda: {"x-functions-key": function_key(arguments.app, arguments.group, arguments.key_of)}
     if arguments.key:
-        headers = {"x-functions-key": arguments.key}
-        return Target(url=arguments.url, headers=headers, door=KEY_DOOR, connections=connections)
-    headers = {"Authorization": f"Bearer {arguments.token}"} if arguments.token else {}
-    return Target(url=arguments.url, headers=headers, connections=connections)
+        return lambda: {"x-functions-key": arguments.key}
+    if arguments.token:
+        return lambda: {"Authorization": f"Bearer {arguments.token}"}
+    return None
 
 
 def _names(arguments: argparse.Namespace, option: str, *command: str) -> Names | None:

@@ -442,8 +442,8 @@ _KINDS = (
         title="The receipt cannot be signed",
         when="The receipt was not signed when the run ended, and the vault refuses now.",
         remedy="Let the app write secrets to the vault, as the detail says, and ask again.",
-        example="The vault refuses to store the secret receipt-key-1 (403): give the app's identity the role Key Vault"
-        " Secrets Officer",
+        example="The vault refuses to store the secret receipt-key-1 (403): give the app's identity the role on the"
+        " vault that docs/identity.md names",
     ),
     Kind(
         code="busy",

@@ -72,6 +72,7 @@ class Row(BaseModel):
     last_run: RunId | None = None
     last_status: RunStatus | None = None
     last_finished: AwareDatetime | None = None
+    failing_since: RunId | None = None  #: as `ExportState.failing_since`
     last_well: LastWell | None = None  #: as `ExportState.last_well`
     fault: str = ""  #: why a document of it cannot be used; the row may say nothing else then
 
@@ -362,6 +363,7 @@ def _of_state(state: ExportState) -> dict[str, object]:
         "last_run": state.last_run,
         "last_status": state.last_status,
         "last_finished": state.last_finished,
+        "failing_since": state.failing_since,
         "last_well": state.last_well,
     }
 

@@ -1,7 +1,7 @@
 """Measure: what the tick writes into the log every five minutes, for alerts to ask.
 
-How full queues are, which exports are overdue, which lanes stand still, whether the vault lets the app in. A line comes
-also where all is well: an alert can then tell that from silence, and that trouble is over.
+How full queues are, which exports are overdue, have failed or are held, which lanes stand still, whether the vault lets
+the app in. A line comes also where all is well: an alert can then tell that from silence, and that trouble is over.
 """
 
 import logging
@@ -15,6 +15,7 @@ from exporters import log
 from exporters.configuration import overview
 from exporters.errors import ConfigError, TransientError
 from exporters.health.overdue import late, scheduled
+from exporters.health.standing import failed_run, held_runs
 from exporters.health.stuck import lanes, stuck
 from exporters.model.schedule import EveryRefresh
 from exporters.parts import Parts
@@ -47,7 +48,7 @@ class Measured(BaseModel):
 def measure(parts: Parts) -> None:
     """Measure, unless somebody has a short while ago. Raises nothing: the line about it says what went wrong."""
     if _tried(parts, _is_due):
-        for each in (_measure_queues, _measure_schedules, _measure_lanes, _measure_vault):
+        for each in (_measure_queues, _measure_schedules, _measure_standing, _measure_lanes, _measure_vault):
             _tried(parts, each)
 
 
@@ -113,6 +114,20 @@ def _measure_schedules(parts: Parts) -> None:
         log.step("overdue", "late", level=logging.WARNING, export=each.export, late_s=late_s, due=each.due)
     if not found:
         log.step("overdue", "none", exports=len(rows))
+
+
+def _measure_standing(parts: Parts) -> None:
+    """One line for each export that has failed, and one for each run that is held, or one for all."""
+    rows = list(overview.current(parts).rows.values())
+    failed = [(row, run_id) for row in rows if (run_id := failed_run(row)) is not None]
+    held = held_runs(parts, rows)
+    for row, run_id in failed:
+        log.step("standing", "failed", level=logging.WARNING, export=row.id, run_id=run_id, provider=row.provider)
+    for run in held:
+        keys = {"export": run.export.id, "run_id": run.id, "provider": run.connection.provider}
+        log.step("standing", "held", level=logging.WARNING, **keys)
+    if not failed and not held:
+        log.step("standing", "none", exports=len(rows))
 
 
 def _measure_lanes(parts: Parts) -> None:

@@ -4,7 +4,6 @@ Conditional requests: https://learn.microsoft.com/rest/api/storageservices/speci
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -28,6 +27,9 @@ TRANSFERS_AT_ONCE = 4
 MAX_PAGE = 5_000
 #: Answer to a range that begins at or after the end: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.17
 RANGE_NOT_SATISFIABLE = 416
+#: Answers to making a blob that somebody else has made in the same moment: 403 where one may make blobs but not write
+#: over them. https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations
+MADE_MEANWHILE = {403, 409, 412}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,11 @@ class AzureBlobStore:
         try:
             blob.append_block(data)
         except ResourceNotFoundError:
-            with suppress(ResourceExistsError, ResourceModifiedError):  # somebody else makes it now
+            try:
                 blob.create_append_blob(match_condition=MatchConditions.IfMissing)
+            except HttpResponseError as error:
+                if error.status_code not in MADE_MEANWHILE:
+                    raise
             blob.append_block(data)
         except ResourceExistsError as error:  # 409: another type of blob, or 50,000 additions
             raise StorageConflictError(f"{name} takes no more additions") from error

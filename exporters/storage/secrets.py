@@ -37,11 +37,10 @@ NOT_IDENTIFIED = (
     "The app's identity got no token for the vault: see that it is assigned to the app, and AZURE_CLIENT_ID is its"
     " client id"
 )
-READ_REMEDY = "enable the secret, and give the app's identity the role Key Vault Secrets User"
-WRITE_REMEDY = (
-    "give the app's identity the role Key Vault Secrets Officer, or store the key in the vault yourself and name its"
-    " secret here"
-)
+#: The template's own role, or a built-in one where nobody may define roles: the page has both.
+ROLE = "give the app's identity the role on the vault that docs/identity.md names"
+READ_REMEDY = f"enable the secret, and {ROLE}"
+WRITE_REMEDY = f"{ROLE}, or store the key in the vault yourself and name its secret here"
 
 
 class Secrets(Protocol):

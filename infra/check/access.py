@@ -15,6 +15,7 @@ DIAGNOSTICS = "Microsoft.Insights/diagnosticSettings"
 ENDPOINT = "Microsoft.Network/privateEndpoints"
 PUBLISHING = "Microsoft.Web/sites/basicPublishingCredentialsPolicies"
 SITE = "Microsoft.Web/sites"
+CONFIG = "Microsoft.Web/sites/config"
 VAULT = "Microsoft.KeyVault/vaults"
 
 #: Roles that are for one container each, never for an account with all its containers. Id -> name.
@@ -26,6 +27,8 @@ OF_A_CONTAINER: Mapping[str, str] = {
 #: The log goes into AZKVAuditLogs, which is what queries look into, and not into a table of all services.
 #: https://learn.microsoft.com/azure/azure-monitor/platform/resource-logs#resource-specific
 OWN_TABLE = "Dedicated"
+#: `definition.id`, `definitions[0].id`
+ID_OF = re.compile(r"(\w+)(?:\[[^\]]*\])?\.id\b")
 #: What gives out a key or a token.
 #: https://learn.microsoft.com/azure/azure-resource-manager/bicep/bicep-functions-resource#list
 GIVES_SECRETS = re.compile(r"(^|\.)(list\w+|getSecret)$", re.IGNORECASE)
@@ -38,14 +41,11 @@ def findings(template: Template) -> Iterator[Finding]:
     for file in template.files.values():
         for role in file.of_type(ROLE_ASSIGNMENT):
             yield from (found(template, file, role.line, f"{role.name}: {words}") for words in _assignment(file, role))
-        for definition in file.of_type(ROLE_DEFINITION):
-            for action in file.everything(definition.at("properties.permissions")):
-                if isinstance(action, str) and "*" in action:
-                    message = f"{definition.name}: {action} allows more than it names"
-                    yield found(template, file, definition.line, message)
+        yield from (found(template, file, line, words) for line, words in _identifiers(file))
         yield from (found(template, file, line, words) for line, words in _secrets(file))
         yield from (found(template, file, line, words) for line, words in _doors(file))
         yield from (found(template, file, line, words) for line, words in _order(template, file))
+        yield from (found(template, file, line, words) for line, words in _belief(template, file))
 
 
 def _assignment(file: Bicep, role: Resource) -> Iterator[str]:
@@ -63,6 +63,20 @@ def _assignment(file: Bicep, role: Resource) -> Iterator[str]:
     for identifier in OF_A_CONTAINER.keys() & {each for each in file.everything(definition) if isinstance(each, str)}:
         if target.type != CONTAINER:
             yield f"{OF_A_CONTAINER[identifier]} is for a container, not for {target.name}"
+
+
+def _identifiers(file: Bicep) -> Iterator[tuple[int, str]]:
+    """A definition made in a group has an `id` below the group, which no assignment takes."""
+    own = {definition.name for definition in file.of_type(ROLE_DEFINITION)}
+    for output in file.outputs.values():
+        for each in file.everything(output.value):
+            members = ID_OF.finditer(each.text) if isinstance(each, Expression) else ()
+            for member in members:
+                if member[1] in own:
+                    yield (
+                        output.line,
+                        f"{output.name}: {member[0]} is below the group: subscriptionResourceId has the id",
+                    )
 
 
 def _secrets(file: Bicep) -> Iterator[tuple[int, str]]:
@@ -85,6 +99,9 @@ def _doors(file: Bicep) -> Iterator[tuple[int, str]]:
         for way in ("ftp", "scm"):
             if way not in closed:
                 yield site.line, f"{site.name}: publishing by password over {way} is not closed"
+    for log in file.of_type(DIAGNOSTICS):
+        if isinstance(log.at("properties.logs"), Expression) and log.condition is True:
+            yield log.line, f"{log.name}: it may have nothing to log, which Azure does not take"
     for vault in file.of_type(VAULT):
         logs = [
             each.at("properties.logs")
@@ -101,15 +118,32 @@ def _order(template: Template, file: Bicep) -> Iterator[tuple[int, str]]:
         inside = called(template, file, app)
         if inside is None or not inside.of_type(SITE):
             continue
-        listed = app.body.get("dependsOn")
-        waits_for = {str(each) for each in listed} if isinstance(listed, list) else set()
         for needed in file.modules.values():
             if (
-                needed.name not in waits_for
+                needed.name not in _waits_for(app)
                 and _gives_access(called(template, file, needed))
                 and not _is_for(needed, app)
             ):
                 yield app.line, f"{app.name} does not wait for {needed.name}"
+
+
+def _belief(template: Template, file: Bicep) -> Iterator[tuple[int, str]]:
+    """SIGN_IN makes the app believe a header that anybody can write until the platform checks who signs in."""
+    modules = [(module, called(template, file, module)) for module in file.modules.values()]
+    for module, inside in modules:
+        for other, before in modules:
+            settings_and_sign_in = _configures(inside, "appsettings") and _configures(before, "authsettingsV2")
+            if settings_and_sign_in and other.name not in _waits_for(module):
+                yield module.line, f"{module.name} does not wait for {other.name}: anybody could sign in as anybody"
+
+
+def _configures(file: Bicep | None, name: str) -> bool:
+    return file is not None and any(each.body.get("name") == name for each in file.of_type(CONFIG))
+
+
+def _waits_for(module: Module) -> set[str]:
+    listed = module.body.get("dependsOn")
+    return {str(each) for each in listed} if isinstance(listed, list) else set()
 
 
 def _gives_access(file: Bicep | None) -> bool:

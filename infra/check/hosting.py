@@ -11,7 +11,7 @@ import yaml
 
 from infra.check.bicep import at
 from infra.check.look import Finding, Look, finding_at
-from infra.check.settings import APP, app_settings
+from infra.check.settings import APP, APP_SETTINGS, app_settings
 from infra.check.template import Meant, Template
 
 HOST = Path("host.json")
@@ -107,7 +107,8 @@ def _limits(root: Path, template: Template, host: Mapping[str, Any]) -> Iterator
     for name, value in wanted.items():
         for meant in given.get(name, []):
             if meant.value != value:
-                yield finding_at(root, APP, f"{name} is {meant.value}, and host.json makes it {value}", name)
+                message = f"{name} is {meant.value}, and host.json makes it {value}"
+                yield finding_at(root, APP_SETTINGS, message, name)
 
 
 def _number(host: Mapping[str, Any], path: str) -> int:

@@ -11,7 +11,11 @@ from infra.check.where import called, found
 
 #: Their folder: files in it are called, those beside it are deployed.
 MODULES = "modules"
-ALERTS = ("Microsoft.Insights/scheduledQueryRules", "Microsoft.Insights/metricAlerts")
+ALERTS = (
+    "Microsoft.Insights/scheduledQueryRules",
+    "Microsoft.Insights/metricAlerts",
+    "Microsoft.Insights/activityLogAlerts",
+)
 OUTPUT = re.compile(r"(\w+)!?\.outputs\.(\w+)")
 PAGE = re.compile(r"operations\.md#(?P<anchor>[\w-]+)")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
@@ -30,6 +34,10 @@ def findings(template: Template) -> Iterator[Finding]:
         for param in file.params.values():
             if file.path.parent.name == MODULES and (path, param.name) not in given:
                 yield found(template, file, param.line, f"nobody gives {param.name}")
+        mentioned = _mentioned(file)
+        for declared in (*file.params.values(), *file.variables.values()):
+            if declared.name not in mentioned:
+                yield found(template, file, declared.line, f"nothing uses {declared.name}")
         for declared in (*file.params.values(), *file.outputs.values()):
             if not declared.description:
                 yield found(template, file, declared.line, f"{declared.name} has no description")
@@ -51,6 +59,11 @@ def _gives(template: Template, file: Bicep) -> Iterator[tuple[Path, str]]:
         inside = called(template, file, module)
         if inside is not None:
             yield from ((inside.path.resolve(), name) for name in module.params)
+
+
+def _mentioned(file: Bicep) -> set[str]:
+    every = (each for _, value in file.values() for each in file.everything(value))
+    return {name for each in every if isinstance(each, Expression) for name in each.names}
 
 
 def _calls(template: Template, file: Bicep) -> Iterator[tuple[int, str]]:

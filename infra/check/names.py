@@ -5,7 +5,7 @@ from pathlib import Path
 
 from infra.check import declared
 from infra.check.look import Finding, Look, finding_at
-from infra.check.settings import APP, app_settings
+from infra.check.settings import APP, APP_SETTINGS, app_settings
 from infra.check.template import Meant, Template
 
 QUEUES = "Microsoft.Storage/storageAccounts/queueServices/queues"
@@ -69,7 +69,7 @@ def _missing(root: Path, wanted: Mapping[str, str], made: Collection[str], what:
             message = f"{name} is too long for a queue"
         else:
             continue
-        yield finding_at(root, APP, message, setting)
+        yield finding_at(root, APP_SETTINGS, message, setting)
 
 
 def _surplus(template: Template, queues: Collection[str]) -> Iterator[Finding]:
@@ -83,7 +83,8 @@ def _other_names(root: Path, named: Mapping[str, str], defaults: Mapping[str, ob
     for setting, name in named.items():
         default = defaults.get(setting)
         if default is not None and name and name != default:
-            yield finding_at(root, APP, f"{setting} is {name} in the template and {default} in the code", setting)
+            message = f"{setting} is {name} in the template and {default} in the code"
+            yield finding_at(root, APP_SETTINGS, message, setting)
 
 
 def _functions(root: Path, template: Template) -> Iterator[Finding]:

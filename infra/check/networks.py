@@ -130,5 +130,5 @@ def _subnets(file: Bicep, network: Resource) -> Iterator[str]:
         rules = at(subnet, "properties.networkSecurityGroup.id")
         if str(rules) not in {f"{group.name}.id" for group in file.of_type(RULES)}:
             yield f"subnet {name} has no rules"
-        if at(subnet, "properties.defaultOutboundAccess") is not False:
+        if not _delegated(subnet) and at(subnet, "properties.defaultOutboundAccess") is not False:
             yield f"subnet {name} has a way out that nobody chose"

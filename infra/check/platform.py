@@ -72,6 +72,8 @@ FORBIDDEN_SETTINGS: Mapping[str, str] = {
     # Deployment by an identity needs no connection string, and one that is there wins over the identity.
     # https://github.com/hashicorp/terraform-provider-azurerm/issues/29099
     "DEPLOYMENT_STORAGE_CONNECTION_STRING": "it would override the identity that fetches the package",
+    # https://learn.microsoft.com/azure/azure-functions/opentelemetry-howto
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "the worker would set up telemetry beside the app's own",
     # https://learn.microsoft.com/azure/azure-monitor/app/azure-ad-authentication
     "APPINSIGHTS_INSTRUMENTATIONKEY": "it holds no identity; APPLICATIONINSIGHTS_CONNECTION_STRING says it",
 }

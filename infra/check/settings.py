@@ -21,7 +21,11 @@ from infra.check.platform import (
 from infra.check.template import JOINING, Meant, Template
 
 APP = Path("infra/modules/function-app.bicep")
-APP_SETTINGS = "properties.siteConfig.appSettings"
+#: The one file that writes app settings, all of them at once: what another one had written would be gone.
+APP_SETTINGS = Path("infra/modules/app-settings.bicep")
+CONFIG = "Microsoft.Web/sites/config"
+#: The other place where they could be written. https://learn.microsoft.com/azure/templates/microsoft.web/sites#siteconfig
+OTHER_PLACE = "properties.siteConfig.appSettings"
 SAMPLE = Path("local.settings.sample.json")
 README = Path("README.md")
 #: Head and rows of the table of settings in the README.
@@ -37,6 +41,7 @@ def check(root: Path, template: Template) -> Look:
         *_template(root, read, set_in_azure),
         *_switched(root, template, set_in_azure),
         *_forbidden(root, template, set_in_azure),
+        *_elsewhere(root, template),
         *_described(root, read),
         *_bindings(root, read, set_in_azure),
         *(
@@ -50,11 +55,10 @@ def check(root: Path, template: Template) -> Look:
 def app_settings(template: Template) -> dict[str, list[Meant]]:
     """The app settings that the template sets under some condition, with all that each can be."""
     found: dict[str, list[Meant]] = {}
-    for app in template.resources("Microsoft.Web/sites"):
-        for settings in template.at(app.body, APP_SETTINGS):
-            for each in template.elements(settings):
-                for name in template.at(each, "name"):
-                    found.setdefault(str(name.value), []).extend(template.at(each, "value"))
+    for settings in _listed(template):
+        for each in template.elements(settings):
+            for name in template.at(each, "name"):
+                found.setdefault(str(name.value), []).extend(template.at(each, "value"))
     return found
 
 
@@ -62,11 +66,26 @@ def _set_always(template: Template) -> set[str]:
     """The app settings that the template sets whatever its parameters say."""
     return {
         str(name.value)
-        for app in template.resources("Microsoft.Web/sites")
-        for settings in template.at(app.body, APP_SETTINGS)
+        for settings in _listed(template)
         for each in _unconditional(settings)
         for name in template.at(each, "name")
     }
+
+
+def _listed(template: Template) -> Iterator[Meant]:
+    """The lists of app settings, each an array of name and value, of which `toObject` makes the properties."""
+    for config in template.resources(CONFIG):
+        if "appsettings" in template.texts(config.body.of(config.resource.body.get("name"))):
+            for properties in template.at(config.body, "properties"):
+                if isinstance(properties.value, Expression) and properties.value.function == "toObject":
+                    yield properties.of(properties.value.parts[0])
+
+
+def _elsewhere(root: Path, template: Template) -> Iterator[Finding]:
+    """Settings that would be written with the site, and so before the platform checks who signs in."""
+    for app in template.resources("Microsoft.Web/sites"):
+        if any(template.at(app.body, OTHER_PLACE)):
+            yield finding_at(root, APP, f"app settings are for {APP_SETTINGS} alone", "appSettings")
 
 
 def _unconditional(settings: Meant) -> Iterator[Meant]:
@@ -86,7 +105,7 @@ def _template(root: Path, read: Collection[Setting], given: Collection[str]) -> 
     readers = {**OF_THE_PLATFORM, **OF_THE_PLATFORM_IN_AZURE, **{setting.name: "the code" for setting in read}}
     for name, reader in readers.items():
         if name not in given and name not in LOCAL_ONLY and name not in FORBIDDEN_SETTINGS:
-            yield finding_at(root, APP, f"{name} is not set, and read by {reader}", "settings", "appSettings")
+            yield finding_at(root, APP_SETTINGS, f"{name} is not set, and read by {reader}", "settings")
     for name in given:
         if name in LOCAL_ONLY:
             message = f"{name} must not be set in Azure: {LOCAL_ONLY[name]}"
@@ -96,7 +115,7 @@ def _template(root: Path, read: Collection[Setting], given: Collection[str]) -> 
             message = f"{name} is set, and neither the code nor the platform reads it"
         else:
             continue
-        yield finding_at(root, APP, message, name)
+        yield finding_at(root, APP_SETTINGS, message, name)
 
 
 def _switched(root: Path, template: Template, given: Collection[str]) -> Iterator[Finding]:
@@ -104,9 +123,9 @@ def _switched(root: Path, template: Template, given: Collection[str]) -> Iterato
     always = _set_always(template)
     for name in given:
         if name in SWITCHED and name in always:
-            yield finding_at(root, APP, f"{name} is set always, and is for {SWITCHED[name]} alone", name)
+            yield finding_at(root, APP_SETTINGS, f"{name} is set always, and is for {SWITCHED[name]} alone", name)
         elif name not in SWITCHED and name not in always:
-            yield finding_at(root, APP, f"{name} is set under a condition, and needed always", name)
+            yield finding_at(root, APP_SETTINGS, f"{name} is set under a condition, and needed always", name)
 
 
 def _forbidden(root: Path, template: Template, given: Collection[str]) -> Iterator[Finding]:
@@ -114,7 +133,7 @@ def _forbidden(root: Path, template: Template, given: Collection[str]) -> Iterat
     for name in given:
         if name.upper() in FORBIDDEN_SETTINGS:
             message = f"{name} must not be set on Flex Consumption: {FORBIDDEN_SETTINGS[name.upper()]}"
-            yield finding_at(root, APP, message, name)
+            yield finding_at(root, APP_SETTINGS, message, name)
     for file in template.files.values():
         for resource in file.resources.values():
             if resource.type.lower().startswith("microsoft.web/sites"):

@@ -12,7 +12,7 @@ from infra.check.where import found
 
 TLS = ("TLS1_2", "TLS1_3")
 
-#: Type -> path -> what it may be. It has to be given, and be one of these in every case.
+#: Type, or type:name -> path -> what it may be. It has to be given, and be one of these in every case.
 ALWAYS: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
     "Microsoft.Storage/storageAccounts": {
         "properties.allowBlobPublicAccess": (False,),
@@ -68,9 +68,11 @@ ALWAYS: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
         "properties.siteConfig.scmIpSecurityRestrictionsUseMain": (True,),
         "properties.siteConfig.scmMinTlsVersion": ("1.2", "1.3"),
     },
-    # The sign-in. The app judges who may do what, so requests without a token pass.
     "Microsoft.Web/sites/config": {
-        "name": ("authsettingsV2",),
+        "name": ("appsettings", "authsettingsV2"),
+    },
+    # The sign-in. The app judges who may do what, so requests without a token pass.
+    "Microsoft.Web/sites/config:authsettingsV2": {
         "properties.globalValidation.requireAuthentication": (False,),
         "properties.globalValidation.unauthenticatedClientAction": ("AllowAnonymous",),
         "properties.httpSettings.requireHttps": (True,),
@@ -102,7 +104,7 @@ ALWAYS: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
     },
 }
 
-#: Type -> what has to be given, whatever it is.
+#: Type, or type:name -> what has to be given, whatever it is.
 GIVEN: Mapping[str, tuple[str, ...]] = {
     "Microsoft.Web/sites": (
         "properties.functionAppConfig.deployment.storage.value",
@@ -117,7 +119,7 @@ GIVEN: Mapping[str, tuple[str, ...]] = {
         "properties.siteConfig.ipSecurityRestrictions",
         "properties.virtualNetworkSubnetId",
     ),
-    "Microsoft.Web/sites/config": (
+    "Microsoft.Web/sites/config:authsettingsV2": (
         "properties.identityProviders.azureActiveDirectory.registration.clientId",
         "properties.identityProviders.azureActiveDirectory.registration.openIdIssuer",
         "properties.identityProviders.azureActiveDirectory.validation.allowedAudiences",
@@ -157,14 +159,14 @@ SOMETIMES: Mapping[str, Mapping[str, Value]] = {
 
 def findings(template: Template) -> Iterator[Finding]:
     """Every property of the tables that is missing, or something else."""
-    for type_name in sorted({*ALWAYS, *GIVEN, *SOMETIMES}):
-        for made in template.resources(type_name):
-            for path, allowed in ALWAYS.get(type_name, {}).items():
+    for kind in sorted({*ALWAYS, *GIVEN, *SOMETIMES}):
+        for made in _of(template, kind):
+            for path, allowed in ALWAYS.get(kind, {}).items():
                 yield from _always(template, made, path, allowed)
-            for path in GIVEN.get(type_name, ()):
+            for path in GIVEN.get(kind, ()):
                 if not _values(template, made, path):
                     yield found(template, made.file, made.resource.line, f"{made.resource.name}: {path} is not given")
-            for path, value in SOMETIMES.get(type_name, {}).items():
+            for path, value in SOMETIMES.get(kind, {}).items():
                 if value not in _values(template, made, path):
                     yield found(
                         template, made.file, made.resource.line, f"{made.resource.name}: {path} is never {value}"
@@ -173,7 +175,14 @@ def findings(template: Template) -> Iterator[Finding]:
 
 def looked_at(template: Template) -> int:
     """How many resources the tables have something to say of."""
-    return sum(len(list(template.resources(type_name))) for type_name in {*ALWAYS, *GIVEN, *SOMETIMES})
+    kinds = {*ALWAYS, *GIVEN, *SOMETIMES}
+    return sum(len(list(template.resources(kind))) for kind in kinds if ":" not in kind)
+
+
+def _of(template: Template, kind: str) -> Iterator[Made]:
+    """The resources of a type, or only those of one name."""
+    type_name, _, name = kind.partition(":")
+    return (made for made in template.resources(type_name) if not name or name in _values(template, made, "name"))
 
 
 def _always(template: Template, made: Made, path: str, allowed: tuple[Value, ...]) -> Iterator[Finding]:

@@ -1,5 +1,5 @@
-// Who is told of what goes wrong, and that it is well again. All but one of the alerts are log queries, as the plan's own metrics do not tell
-// success from failure. docs/operations.md has a page for each of them.
+// Who is told of what goes wrong, and that it is well again. Alerts of the app are log queries, as the plan's own metrics do not tell
+// success from failure; one is a metric of storage, and two look into the activity log of the group. docs/operations.md has a page for each of them.
 
 metadata description = 'Alert rules over the lines that the app writes, the function that reads these lines, and the group that is told.'
 
@@ -40,22 +40,23 @@ var page = '${empty(documentationUrl) ? 'docs' : documentationUrl}/operations.md
 // https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-overview#stateful-alerts
 var lines = loadTextContent('../alerts/lines.kql')
 
-// What the last word on an export or a key was, is looked for as far back as rules may look: two days.
+// What is said again at every measurement needs no long look back. What the last word on a key was, or on the people of a run, is said once, and is
+// looked for as far back as rules may look: two days.
 // https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule#configure-alert-rule-conditions
 // Severities: 0 nothing works any more, 1 people are not where they should be, 2 somebody has to decide or look, 3 worth knowing.
 var rules = [
   {
     name: 'run-failed'
     severity: 1
-    window: 'P2D'
+    window: 'PT1H'
     dimensions: ['export']
-    means: 'The last run of this export failed: who was planned did not all reach the list.'
+    means: 'A run of this export failed, and none has ended well since: who was planned did not all reach the list.'
     query: loadTextContent('../alerts/run-failed.kql')
   }
   {
     name: 'run-held'
     severity: 2
-    window: 'P2D'
+    window: 'PT1H'
     dimensions: ['export']
     means: 'A brake holds the run of this export until somebody approves or rejects it; nothing is written before.'
     query: loadTextContent('../alerts/run-held.kql')
@@ -259,6 +260,64 @@ resource storageThrottled 'Microsoft.Insights/metricAlerts@2018-03-01' = [
         ]
       }
       actions: empty(emails) ? [] : [{ actionGroupId: group.id }]
+    }
+  }
+]
+
+// Operations that take protection away, as the activity log names them.
+// https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
+var protection = [
+  {
+    name: 'protection-removed'
+    means: 'Something that keeps state, trail or keys was taken away. No deployment of the template does that.'
+    operations: [
+      'Microsoft.Authorization/locks/delete'
+      'Microsoft.Insights/diagnosticSettings/delete'
+      'Microsoft.KeyVault/vaults/delete'
+      // Whoever such a credential names could be the app.
+      'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/write'
+      'Microsoft.Storage/storageAccounts/blobServices/containers/delete'
+      'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/delete'
+      'Microsoft.Storage/storageAccounts/delete'
+    ]
+  }
+  {
+    name: 'protection-changed'
+    means: 'A role, a firewall, a rule of storage or a setting of the app was written. Deployments of the template do that too; nobody else should.'
+    operations: [
+      'Microsoft.Authorization/roleAssignments/write'
+      'Microsoft.Authorization/roleDefinitions/write'
+      'Microsoft.KeyVault/vaults/write'
+      'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/write'
+      'Microsoft.Storage/storageAccounts/blobServices/write'
+      'Microsoft.Storage/storageAccounts/managementPolicies/write'
+      'Microsoft.Storage/storageAccounts/write'
+      'Microsoft.Web/sites/basicPublishingCredentialsPolicies/write'
+      'Microsoft.Web/sites/config/write'
+    ]
+  }
+]
+
+// Each event is an alert of its own, which nothing ends. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-types#activity-log-alerts
+resource protectionAlerts 'Microsoft.Insights/activityLogAlerts@2020-10-01' = [
+  for rule in protection: {
+    name: '${name}-${rule.name}'
+    location: 'global'
+    tags: tags
+    properties: {
+      description: '${rule.means} ${page}${rule.name}'
+      enabled: true
+      scopes: [resourceGroup().id]
+      condition: {
+        allOf: [
+          { field: 'category', equals: 'Administrative' }
+          { field: 'status', equals: 'Succeeded' }
+          { anyOf: map(rule.operations, operation => { field: 'operationName', equals: operation }) }
+        ]
+      }
+      actions: {
+        actionGroups: empty(emails) ? [] : [{ actionGroupId: group.id }]
+      }
     }
   }
 ]

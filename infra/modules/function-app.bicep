@@ -1,4 +1,4 @@
-// The function app on Flex Consumption, and every setting that it reads.
+// The function app on Flex Consumption, without its settings: app-settings.bicep writes them, after sign-in.bicep.
 
 @description('Name of the app, at most 32 characters: the host tells apps on one storage account apart by so many.')
 @maxLength(32)
@@ -13,56 +13,11 @@ param tags object
 @description('Resource id of the identity.')
 param identityId string
 
-@description('Client id of the identity.')
-param identityClientId string
-
-@description('Storage account of the host.')
-param hostAccountName string
-
 @description('Address of the container of packages.')
 param packageUrl string
 
-@description('Storage account of the state.')
-param stateAccountName string
-
-@description('Container of the state.')
-param stateContainer string
-
-@description('Container of the audit trail.')
-param auditContainer string
-
-@description('Storage account of the segments.')
-param segmentsAccountName string
-
-@description('Container of the segments.')
-param segmentsContainer string
-
-@description('Names of the queues: plan, batch, poll, notify, erase.')
-param queues object
-
-@description('Address of the vault.')
-param vaultUrl string
-
-@description('Where telemetry goes.')
-param connectionString string
-
-@description('Whether spans and metrics are sent by OpenTelemetry.')
-param openTelemetry bool
-
-@description('Client id of the registration that people sign in to; empty: nobody signs in.')
-param signInClientId string
-
-@description('Address of SendGrid.')
-param sendgridUrl string
-
-@description('Address of Brevo.')
-param brevoUrl string
-
-@description('Memory that planning may use for data, in MB.')
-param planMemoryMB int
-
-@description('Seconds without a change after which a snapshot counts as complete.')
-param snapshotSettleSeconds int
+@description('Calls that an instance takes at once: as many as the worker has threads.')
+param threads int
 
 @description('Memory of an instance, in MB.')
 param instanceMemoryMB int
@@ -82,50 +37,8 @@ param allowedAddresses array
 @description('Subnet that the app calls out through; empty: none.')
 param subnetId string
 
-// As many as batchSize + newBatchThreshold in host.json, so that no message waits for a thread while its lease runs.
-var threads = 8
-
-var settings = [
-  // __accountName, and not the addresses of the services, with which hosts failed to start now and then:
-  // https://github.com/Azure/azure-functions-host/issues/11787
-  { name: 'AzureWebJobsStorage__accountName', value: hostAccountName }
-  { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
-  { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
-  { name: 'AzureFunctionsJobHost__functionTimeout', value: '00:10:00' }
-  { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '${threads}' }
-  { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: connectionString }
-  { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'ClientId=${identityClientId};Authorization=AAD' }
-  { name: 'AZURE_CLIENT_ID', value: identityClientId }
-  { name: 'STORAGE_SUFFIX', value: environment().suffixes.storage }
-  { name: 'STATE_ACCOUNT_NAME', value: stateAccountName }
-  { name: 'STATE_CONTAINER', value: stateContainer }
-  { name: 'AUDIT_CONTAINER', value: auditContainer }
-  { name: 'SEGMENTS_ACCOUNT_NAME', value: segmentsAccountName }
-  { name: 'SEGMENTS_CONTAINER', value: segmentsContainer }
-  { name: 'PLAN_QUEUE', value: queues.plan }
-  { name: 'BATCH_QUEUE', value: queues.batch }
-  { name: 'POLL_QUEUE', value: queues.poll }
-  { name: 'NOTIFY_QUEUE', value: queues.notify }
-  { name: 'ERASE_QUEUE', value: queues.erase }
-  { name: 'TICK_SCHEDULE', value: '0 * * * * *' }
-  { name: 'KEY_VAULT_URL', value: vaultUrl }
-  { name: 'SENDGRID_URL', value: sendgridUrl }
-  { name: 'BREVO_URL', value: brevoUrl }
-  { name: 'SNAPSHOT_SETTLE_SECONDS', value: '${snapshotSettleSeconds}' }
-  { name: 'PLAN_MEMORY_MB', value: '${planMemoryMB}' }
-  { name: 'PLAN_THREADS', value: '2' }
-]
-
-var signInSettings = [
-  { name: 'SIGN_IN', value: 'platform' }
-  // The identity that the registration trusts in place of a client secret; sign-in.bicep names this setting.
-  { name: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID', value: identityClientId }
-]
-
-var openTelemetrySettings = [
-  { name: 'AzureFunctionsJobHost__telemetryMode', value: 'OpenTelemetry' }
-  { name: 'PYTHON_ENABLE_OPENTELEMETRY', value: 'true' }
-]
+@description('Address that the app calls out from; empty: any of many, or one of a network of yours.')
+param outgoingAddress string
 
 // People wait for HTTP; the first step of a run waits for the function that plans.
 var alwaysReadyGroups = [
@@ -142,6 +55,20 @@ var allowed = [
     priority: 100 + i
   }
 ]
+
+// The host tells the platform by the app's own public address which triggers there are; kept out, it is never started for them.
+// https://github.com/Azure/Azure-Functions/issues/2635
+var itself = empty(outgoingAddress)
+  ? []
+  : [
+      {
+        name: 'itself'
+        ipAddress: '${outgoingAddress}/32'
+        action: 'Allow'
+        tag: 'Default'
+        priority: 100 + length(allowedAddresses)
+      }
+    ]
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: '${name}-plan'
@@ -192,12 +119,11 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       }
     }
     siteConfig: {
-      appSettings: concat(settings, empty(signInClientId) ? [] : signInSettings, openTelemetry ? openTelemetrySettings : [])
       http20Enabled: true
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       remoteDebuggingEnabled: false
-      ipSecurityRestrictions: inbound == 'restricted' ? allowed : []
+      ipSecurityRestrictions: inbound == 'restricted' ? concat(allowed, itself) : []
       ipSecurityRestrictionsDefaultAction: inbound == 'restricted' ? 'Deny' : 'Allow'
       // Deployments come the same way as calls.
       scmIpSecurityRestrictionsUseMain: true

@@ -26,8 +26,9 @@ param peopleKeepDays int
 var stagedDays = 14
 // The longest that anybody looks for what became of a notification.
 var notificationDays = 90
-// What is overwritten or deleted stays as a version, of segments too. That goes within some days, and can be brought back from then
-// on for as long as anything that was deleted.
+// What is overwritten or deleted stays as a version, of segments too. Its age counts from when it was written, not from when it was
+// overwritten, so that an old one goes with the next run of the rules; it can be brought back from then on for as long as anything
+// that was deleted. https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-structure#rule-actions
 var versionDays = 1
 var trailDays = max(auditKeepDays, auditImmutableDays)
 

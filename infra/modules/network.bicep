@@ -265,7 +265,8 @@ resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = if (ownNetwork
         name: 'app'
         properties: {
           addressPrefix: appAddresses
-          defaultOutboundAccess: false
+          // The gateway takes the place of Azure's default way out, which need not be closed for that: whether it may be in a
+          // delegated subnet is documented nowhere.
           networkSecurityGroup: { id: appRules.id }
           natGateway: { id: gateway.id }
           delegations: [

@@ -22,14 +22,8 @@ param vaultName string
 @description('Application Insights component.')
 param componentName string
 
-@description('Role of this template for queues. Empty: the nearest built-in one, which may delete queues besides.')
-param queueRoleId string
-
-@description('Role of this template for the audit trail. Empty: the nearest built-in one, which may delete blobs besides.')
-param auditRoleId string
-
-@description('Role of this template for secrets. Empty: the nearest built-in one, which may do anything with secrets.')
-param vaultRoleId string
+@description('Ids of the roles of this template by part: queue, audit, vault. Of a part that is missing the nearest built-in one is given, which allows more.')
+param ownRoles object
 
 // https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 var storageBlobDataOwner = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
@@ -39,9 +33,10 @@ var storageTableDataContributor = subscriptionResourceId('Microsoft.Authorizatio
 var keyVaultSecretsOfficer = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7')
 var monitoringMetricsPublisher = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '3913510d-42f4-4e42-8a64-420c390055eb')
 
-var queueRole = empty(queueRoleId) ? storageQueueDataContributor : queueRoleId
-var auditRole = empty(auditRoleId) ? storageBlobDataContributor : auditRoleId
-var vaultRole = empty(vaultRoleId) ? keyVaultSecretsOfficer : vaultRoleId
+// The nearest may delete queues besides, or blobs, or do anything with secrets.
+var queueRole = ownRoles.?queue ?? storageQueueDataContributor
+var auditRole = ownRoles.?audit ?? storageBlobDataContributor
+var vaultRole = ownRoles.?vault ?? keyVaultSecretsOfficer
 
 resource hostAccount 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostAccountName

@@ -32,6 +32,9 @@ param logs array
 @description('Whether the account is locked against deleting.')
 param locked bool
 
+// The app looks into its queues every second, so reads of them would be most of the log.
+var queueLogs = filter(logs, each => each != 'StorageRead')
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   // checkov:skip=CKV_AZURE_35: the network is closed by the switch closedNetwork, which checkov does not evaluate; prod.bicepparam sets it
   // checkov:skip=CKV_AZURE_59: the same switch closes the public address; blobs are public to nobody either way
@@ -86,7 +89,8 @@ resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
   name: 'default'
 }
 
-resource blobLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+// A diagnostic setting has to log something.
+resource blobLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(logs)) {
   scope: blobs
   name: 'requests'
   properties: {
@@ -95,13 +99,12 @@ resource blobLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-// The app looks into its queues every second, so reads of them would be most of the log.
-resource queueLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource queueLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(queueLogs)) {
   scope: queues
   name: 'requests'
   properties: {
     workspaceId: workspaceId
-    logs: [for category in filter(logs, each => each != 'StorageRead'): { category: category, enabled: true }]
+    logs: [for category in queueLogs: { category: category, enabled: true }]
   }
 }
 

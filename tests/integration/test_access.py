@@ -72,7 +72,7 @@ def test_a_vault_that_refuses_is_named_with_the_role_that_is_missing(operator: O
     forbidden = export.run()
 
     assert f"The vault has no secret named {secret}: create it" in missing["reason"]
-    assert "the role Key Vault Secrets User" in forbidden["reason"]
+    assert "the role on the vault that docs/identity.md names" in forbidden["reason"]
     assert export.contacts() == []
 
 

@@ -32,7 +32,8 @@ def test_an_app_that_reaches_everything_passes(operator, customers, key, capsys,
 
     said = capsys.readouterr().out
     queues = [f"queue {operator.cloud.settings[name]}" for name in ("PLAN_QUEUE", "BATCH_QUEUE", "POLL_QUEUE")]
-    for check in ("health", "state", "audit", "segments", *queues, "vault", f"connection {connection}"):
+    parts = ("state", "audit", "segments", *queues, "vault", f"connection {connection}")
+    for check in ("health", "forged sign-in refused", *parts):
         assert f"ok      {check}\n" in said
 
 

@@ -1,9 +1,13 @@
 """One suite for every blob store: the in-memory twin and Azure's SDK against Azurite."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import BlobClient
 
 from exporters.errors import StorageConflictError
 from exporters.storage.blobs import AzureBlobStore, BlobStore
@@ -166,6 +170,46 @@ def test_additions_at_the_same_time_stay_in_one_piece_each(store):
         list(pool.map(lambda line: store.append("day.jsonl", line), lines))
 
     assert sorted(store.get("day.jsonl").data.splitlines(keepends=True)) == lines
+
+
+@dataclass
+class Overtaken:
+    """A blob that is made by somebody else just before this client makes it, or not at all."""
+
+    blob: BlobClient
+    made: bool
+    status: int
+
+    def append_block(self, data):
+        return self.blob.append_block(data)
+
+    def create_append_blob(self, **_):
+        if self.made:
+            self.blob.create_append_blob()
+        error = HttpResponseError("no")
+        error.status_code = self.status
+        raise error
+
+
+def overtaken(container, **answer) -> AzureBlobStore:
+    return AzureBlobStore(
+        SimpleNamespace(get_blob_client=lambda name: Overtaken(container.get_blob_client(name), **answer))
+    )
+
+
+@pytest.mark.parametrize("status", [403, 409, 412])
+def test_an_addition_goes_into_the_blob_that_somebody_else_has_made_meanwhile(azurite, status):
+    container = azurite.container()
+
+    overtaken(container, made=True, status=status).append("day.jsonl", b"one\n")
+
+    assert AzureBlobStore(container).get("day.jsonl").data == b"one\n"
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, ResourceNotFoundError), (503, HttpResponseError)])
+def test_an_addition_to_a_blob_that_nobody_could_make_fails(azurite, status, error):
+    with pytest.raises(error):
+        overtaken(azurite.container(), made=False, status=status).append("day.jsonl", b"one\n")
 
 
 def test_nothing_is_added_to_a_blob_that_was_written_in_another_way(store):

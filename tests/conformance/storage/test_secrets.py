@@ -125,7 +125,7 @@ class TestKeyVault:
         self, vault: KeyVaultSandbox, key_vault: KeyVaultSecrets
     ) -> None:
         vault.faults.read_only = True
-        with pytest.raises(ConfigError, match=r"store the secret ours \(403\).*Secrets Officer.*store the key"):
+        with pytest.raises(ConfigError, match=r"store the secret ours \(403\).*docs/identity\.md.*store the key"):
             key_vault.set("ours", NEW)
         assert key_vault.get("theirs").get_secret_value() == "SG.theirs"
 
@@ -148,9 +148,9 @@ class TestKeyVault:
         ("faults", "remedy"),
         [
             ({"firewall_closed": True}, "through the vault's firewall"),
-            ({"forbidden": True}, "Secrets User"),
+            ({"forbidden": True}, "docs/identity.md"),
             ({"disabled": frozenset({"theirs"})}, r"\(403\): enable the secret$"),
-            ({"unauthorized": True}, "Secrets User"),
+            ({"unauthorized": True}, "docs/identity.md"),
         ],
     )
     def test_each_refusal_has_its_remedy(

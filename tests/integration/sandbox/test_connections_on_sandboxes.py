@@ -149,7 +149,7 @@ def test_without_the_right_to_store_a_key_the_way_around_works(desk: Desk, provi
     desk.vault.faults.read_only = True
     refused = desk.create(provider, key)
     assert refused.status == 422
-    assert "Key Vault Secrets Officer" in data(refused)["detail"]
+    assert "the role on the vault that docs/identity.md names" in data(refused)["detail"]
 
     assert desk.create(provider, None, secret="theirs").status == 201
     assert desk.call("POST", "/connections/main-two/remove").status == 204

@@ -51,6 +51,7 @@ def test_all_is_measured_every_five_minutes_whichever_process_ticks(world: World
     assert log.outcomes("vault") == ["reached"] * 3
     assert log.lines("lane") == [("moving", "INFO", {"lanes": 0})] * 3
     assert log.lines("overdue") == [("none", "INFO", {"exports": 0})] * 3
+    assert log.lines("standing") == [("none", "INFO", {"exports": 1})] * 3
     measured = log.lines("queue")
     assert len(measured) == 3 * len(QUEUES)
     assert {keys["queue"] for _, _, keys in measured} == QUEUES

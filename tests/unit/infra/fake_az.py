@@ -37,6 +37,10 @@ def rest(state: dict[str, Any], words: list[str]) -> Any:
     state["calls"].append([method, path])
     if state.get("refuses"):
         sys.exit('ERROR: Forbidden({"code":"Authorization_RequestDenied"})')
+    if method == "PATCH" and path in state.get("slow", []):
+        state["slow"].remove(path)
+        code = "Request_ResourceNotFound" if path.startswith("/applications") else "NoBackingApplicationObject"
+        sys.exit(f'ERROR: {{"code":"{code}"}}')
     found = look(state, path, create=create)
     if found is None:
         sys.exit('ERROR: Not Found({"code":"Request_ResourceNotFound"})')

@@ -14,6 +14,7 @@ from infra.check.template import Meant, Template
 
 ROOT = Path(__file__).parents[3]
 APP = "infra/modules/function-app.bicep"
+APP_SETTINGS = "infra/modules/app-settings.bicep"
 HOST_PARTS = "infra/modules/host-parts.bicep"
 STATE_PARTS = "infra/modules/state-parts.bicep"
 ROLES = "infra/modules/roles.bicep"
@@ -60,29 +61,53 @@ def test_nothing_has_drifted_and_nothing_was_passed_over(tree, check):
 
 def one_more(name: str) -> tuple[str, str, str]:
     """One more app setting in the template."""
-    return (APP, "  { name: 'TICK_SCHEDULE'", f"  {{ name: '{name}', value: 'x' }}\n  {{ name: 'TICK_SCHEDULE'")
+    return (
+        APP_SETTINGS,
+        "  { name: 'TICK_SCHEDULE'",
+        f"  {{ name: '{name}', value: 'x' }}\n  {{ name: 'TICK_SCHEDULE'",
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "old", "new", "words"),
     [
-        (APP, "{ name: 'BREVO_URL', value: brevoUrl }", "", "BREVO_URL is not set, and read by the code"),
+        (APP_SETTINGS, "{ name: 'BREVO_URL', value: brevoUrl }", "", "BREVO_URL is not set, and read by the code"),
         (SETTINGS, '"BREVO_URL"', '"BREVO_ADDRESS"', "BREVO_ADDRESS is not set, and read by the code"),
-        (APP, "'AzureWebJobsStorage__clientId'", "'CLIENT'", "__clientId is not set, and read by the host"),
-        (APP, "'PYTHON_THREADPOOL_THREAD_COUNT'", "'THREADS'", "THREAD_COUNT is not set, and read by the worker"),
+        (APP_SETTINGS, "'AzureWebJobsStorage__clientId'", "'CLIENT'", "__clientId is not set, and read by the host"),
+        (
+            APP_SETTINGS,
+            "'PYTHON_THREADPOOL_THREAD_COUNT'",
+            "'THREADS'",
+            "THREAD_COUNT is not set, and read by the worker",
+        ),
         (*one_more("SPARE"), "SPARE is set, and neither the code nor the platform reads it"),
         (*one_more("LOCAL_MODE"), "LOCAL_MODE must not be set in Azure"),
         (*one_more("AzureWebJobsStorage"), "AzureWebJobsStorage must not be set in Azure"),
         (*one_more("WEBSITE_SITE_NAME"), "WEBSITE_SITE_NAME must not be set: App Service"),
         (*one_more("FUNCTIONS_WORKER_RUNTIME"), "FUNCTIONS_WORKER_RUNTIME must not be set on Flex Consumption"),
+        (
+            *one_more("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"),
+            "the worker would set up telemetry beside the app's own",
+        ),
         (*one_more("website_time_zone"), "website_time_zone must not be set on Flex Consumption"),
         (
-            APP,
+            APP_SETTINGS,
             "empty(signInClientId) ? [] : signInSettings",
             "signInSettings",
             "SIGN_IN is set always, and is for signIn",
         ),
-        (APP, "concat(settings,", "concat(openTelemetry ? settings : [],", "KEY_VAULT_URL is set under a condition"),
+        (
+            APP_SETTINGS,
+            "concat(settings,",
+            "concat(openTelemetry ? settings : [],",
+            "KEY_VAULT_URL is set under a condition",
+        ),
+        (
+            APP,
+            "siteConfig: {",
+            "siteConfig: {\n      appSettings: []",
+            "app settings are for infra/modules/app-settings.bicep alone",
+        ),
         (APP, "http20Enabled: true", "alwaysOn: false", "alwaysOn must not be set on Flex Consumption"),
         (APP, "siteConfig: {", "siteConfig: empty(name) ? { ftpsState: 'Disabled' } : {", "ftpsState must not be set"),
         (SAMPLE, '"BREVO_URL"', '"BREVO_ADDRESS"', "BREVO_URL is not described"),
@@ -115,7 +140,7 @@ def test_a_setting_that_one_side_does_not_know_is_found(tree, path, old, new, wo
         (HOST_PARTS, "${name}-poison", "${name}-dead", "no resource makes the queue plan-runs-poison"),
         (HOST_PARTS, "${name}-poison", "${name}-dead", "the queue plan-runs-dead is made, and no setting names it"),
         (HOST_PARTS, "concat(names, poisonNames)", "names", "no resource makes the queue notify-poison"),
-        (APP, "value: queues.plan", "value: queues.plans", "the name in PLAN_QUEUE cannot be followed"),
+        (APP_SETTINGS, "value: queues.plan", "value: queues.plans", "the name in PLAN_QUEUE cannot be followed"),
         ("infra/main.bicep", "'plan-runs'", f"'{'q' * 60}'", "-poison is too long for a queue"),
         (STATE_PARTS, "name: auditContainer", "name: 'audits'", "no resource makes the container exporter-audit"),
         ("infra/modules/segments.bicep", "name: container\n", "name: 'parts'\n", "makes the container segments"),
@@ -142,8 +167,14 @@ def test_a_name_that_one_side_does_not_know_is_found(tree, path, old, new, words
         (ROLES, "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", OWNER, "Owner allows more than any step of a run needs"),
         (ROLES, "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", OWNER.upper(), "Owner allows more"),
         (ROLES, "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", NOBODY, f"{NOBODY} is no role"),
-        (OWN_ROLES, "queues/messages/read'", "queues/messages/*'", "queues/messages/* allows more"),
-        (OWN_ROLES, "actions: []", "actions: ['*']", "* allows more than is written down"),
+        (OWN_ROLES, "queues/messages/read'", "queues/messages/*'", "queues/messages/* is nothing that a run needs"),
+        (
+            OWN_ROLES,
+            "containers/blobs/add/action'",
+            "containers/blobs/write'",
+            "containers/blobs/write is nothing that a run needs",
+        ),
+        (OWN_ROLES, "actions: []", "actions: ['*']", "* is nothing that a run needs"),
     ],
 )
 def test_a_role_that_is_another_or_too_wide_is_found(tree, path, old, new, words):
@@ -185,7 +216,8 @@ def test_what_host_and_tools_are_told_differently_is_found(tree, path, old, new,
 def test_a_tree_without_a_template_does_not_pass_for_a_good_one(tree):
     shutil.rmtree(tree / "infra" / "modules")
     (tree / APP).parent.mkdir()
-    (tree / APP).touch()
+    for path in (APP, APP_SETTINGS):
+        (tree / path).touch()
 
     template = Template(tree)
 
@@ -358,7 +390,7 @@ def test_a_workflow_is_held_against_its_schema(tmp_path, text, expected):
 def test_it_says_how_much_was_looked_at(tree, capsys):
     assert main(["--root", str(tree), "--only", "roles"]) == 0
     assert capsys.readouterr().out.startswith(
-        "looked at\n  roles: 7 built-in roles, 12 actions of roles of its own\nno findings in "
+        "looked at\n  roles: 7 built-in roles, 11 actions of roles of its own\nno findings in "
     )
 
 

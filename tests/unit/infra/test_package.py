@@ -19,6 +19,8 @@ LITTER = (
     "local.settings.json",
     ".env",
     ".venv/lib/secret.py",
+    ".venv-3.11/lib/secret.py",
+    ".venv-infra/lib/secret.py",
     ".local/logs/host.log",
     ".git/config",
     ".azure/prod/.env",

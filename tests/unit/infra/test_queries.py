@@ -5,11 +5,14 @@ Microsoft's parser reads the queries; kusto.mjs answers them. `npm ci --prefix i
 
 import json
 import logging
+import math
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +22,14 @@ from infra.check import queries, written
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "infra" / "alerts"
+RULES = ROOT / "infra" / "modules" / "alerts.bicep"
 NODE = [shutil.which("node") or "node", str(Path(__file__).with_name("kusto.mjs"))]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 #: As AppTraces numbers them: https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete#trace-telemetry
 LEVELS = {logging.INFO: 1, logging.WARNING: 2, logging.ERROR: 3}
+#: Alert -> how far back its rule looks, as alerts.bicep has it, and how long that is.
+WINDOWS = dict(re.findall(r"name: '([a-z-]+)'\n +severity: \d\n +window: '(\w+)'", RULES.read_text()))
+MINUTES = {"PT1H": 60, "P2D": 2 * 24 * 60}
 SUMS = {"read": 100, "invalid": 0, "planned": 100, "delivered": 100, "refused": 0, "unknown": 0, "requests": 1}
 
 Kusto = Callable[[dict[str, object]], list[dict[str, object]]]
@@ -34,7 +41,7 @@ class History:
     def __init__(self, caplog: pytest.LogCaptureFixture, kusto: Kusto) -> None:
         caplog.set_level(logging.INFO, "exporters")
         self.caplog, self.kusto = caplog, kusto
-        self.traces: list[dict[str, object]] = []
+        self.traces: list[dict[str, Any]] = []
         self.exceptions: list[dict[str, object]] = []
 
     def say(self, minutes: float, action: str, outcome: str, *, level: int = logging.INFO, **keys: log.Value) -> None:
@@ -50,13 +57,19 @@ class History:
     def ended(self, minutes: float, status: RunStatus, export: str = "news", **keys: log.Value) -> None:
         self.say(minutes, "finish", status, export=export, run_id=f"run{minutes}", **(SUMS | keys))
 
-    def fires(self, alert: str) -> list[dict[str, object]]:
-        """The rows of an alert's query, each of which is an alert."""
-        own = (ALERTS / f"{alert}.kql").read_text()
-        return self.answers((ALERTS / "lines.kql").read_text() + own if own.startswith("|") else own)
+    def stands(self, minutes: float, outcome: str, export: str | None = "news", **keys: log.Value) -> None:
+        level = logging.INFO if outcome == "none" else logging.WARNING
+        self.say(minutes, "standing", outcome, level=level, export=export, **keys)
 
-    def answers(self, query: str) -> list[dict[str, object]]:
-        tables = {"AppTraces": self.traces, "AppExceptions": self.exceptions}
+    def fires(self, alert: str) -> list[dict[str, object]]:
+        """The rows of an alert's query over what its rule looks at, each of which is an alert."""
+        own = (ALERTS / f"{alert}.kql").read_text()
+        query = (ALERTS / "lines.kql").read_text() + own if own.startswith("|") else own
+        return self.answers(query, minutes=MINUTES[WINDOWS[alert]])
+
+    def answers(self, query: str, *, minutes: float = math.inf) -> list[dict[str, object]]:
+        traces = [trace for trace in self.traces if trace["TimeGenerated"] > at(minutes)]
+        tables = {"AppTraces": traces, "AppExceptions": self.exceptions}
         return self.kusto({"query": query, "tables": tables, "now": at(0)})
 
 
@@ -104,7 +117,7 @@ def test_a_failed_run_is_told_for_each_export_until_a_later_one_ended_well(histo
     history.ended(40, RunStatus.FAILED, "offers")
     history.ended(30, RunStatus.WARNINGS, "offers")
 
-    assert history.fires("run-failed") == [{"export": "news", "run_id": "run50", "reason": "no such list"}]
+    assert history.fires("run-failed") == [{"export": "news", "run_id": "run50"}]
 
     history.ended(1, RunStatus.SUCCESSFUL, "news")
     assert history.fires("run-failed") == []
@@ -122,17 +135,75 @@ def test_what_is_no_verdict_on_the_export_does_not_end_the_alert(history, status
     assert [row["run_id"] for row in history.fires("run-failed")] == ["run50"]
 
 
-@pytest.mark.parametrize(
-    ("action", "outcome"),
-    [("hold", "approved"), ("hold", "rejected"), ("hold", "canceled"), ("finish", "canceled"), ("plan", "planned")],
-)
-def test_a_held_run_is_told_until_it_is_decided(history, action, outcome):
-    history.say(60, "plan", "held", level=logging.WARNING, export="news", run_id="1")
-    history.say(50, "plan", "not needed any more", export="news", run_id="1")
-    history.say(40, "plan", "planned", export="offers", run_id="2")
+WEEK = 7 * 24 * 60
+#: Minutes after something went wrong: the first measurement, those of the days after, and of the week's end.
+LATER = [5, 60, 61, 2 * 24 * 60 + 1, 5 * 24 * 60, WEEK]
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_failed_run_is_told_for_as_long_as_measurements_say_so(history, later):
+    history.ended(later, RunStatus.FAILED)
+    for minutes in (later - 5, 6, 1):
+        history.stands(minutes, "failed", run_id=f"run{later}", provider="brevo")
+
+    assert history.fires("run-failed") == [{"export": "news", "run_id": f"run{later}"}]
+
+
+def test_a_run_that_failed_and_does_not_count_for_its_export_is_told_for_an_hour(history):
+    history.ended(59, RunStatus.FAILED, read=0, planned=0, delivered=0, reason="no such list")
+    history.stands(58, "none", export=None, exports=1)
+    history.stands(1, "none", export=None, exports=1)
+    assert history.fires("run-failed") == [{"export": "news", "run_id": "run59"}]
+
+    history.traces = [trace | {"TimeGenerated": trace["TimeGenerated"] - 60_000} for trace in history.traces]
+    assert history.fires("run-failed") == []
+
+
+def test_a_good_run_ends_the_alert_before_the_next_measurement_and_so_does_the_word_that_nothing_stands(history):
+    for minutes in (12, 7):
+        history.stands(minutes, "failed", run_id="1")
+        history.stands(minutes, "failed", export="offers", run_id="2")
+    history.ended(3, RunStatus.SUCCESSFUL, "news")
+    assert history.fires("run-failed") == [{"export": "offers", "run_id": "2"}]
+
+    history.ended(2, RunStatus.WARNINGS, "offers")
+    history.stands(1, "none", export=None, exports=2)
+    assert history.fires("run-failed") == []
+
+
+def test_an_export_that_was_removed_stands_as_nothing_after_three_measurements(history):
+    for minutes in (66, 21, 16):
+        history.stands(minutes, "failed", run_id="1")
+        history.stands(minutes, "held", run_id="2")
+    history.stands(1, "none", export=None, exports=0)
+
+    assert history.fires("run-failed") == []
+    assert history.fires("run-held") == []
+
+
+def test_of_several_runs_the_newest_that_failed_is_named(history):
+    history.stands(12, "failed", run_id="1")
+    history.stands(2, "failed", run_id="2")
+
+    assert history.fires("run-failed") == [{"export": "news", "run_id": "2"}]
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_held_run_is_told_for_as_long_as_measurements_say_so(history, later):
+    history.say(later, "plan", "held", level=logging.WARNING, export="news", run_id="1")
+    for minutes in (later - 5, 6, 1):
+        history.stands(minutes, "held", run_id="1", provider="brevo")
+        history.stands(minutes, "failed", export="offers", run_id="2")
+
     assert history.fires("run-held") == [{"export": "news", "run_id": "1"}]
 
-    history.say(1, action, outcome, export="news", run_id="1")
+
+def test_a_run_that_is_not_held_any_more_is_not_told(history):
+    for minutes in (26, 21, 16):
+        history.stands(minutes, "held", run_id="1")
+    history.say(15, "hold", "approved", export="news", run_id="1")
+    history.stands(11, "none", export=None, exports=2)
+
     assert history.fires("run-held") == []
 
 
@@ -256,8 +327,13 @@ def test_every_alert_has_a_history_here():
 
 #: File, what is changed in it, to what, and what is then found. All are made at once, so none may hide another.
 BREAKAGES = [
-    ("infra/alerts/run-failed.kql", "by export", "by exprot", "run-failed.kql:4: run-failed: The name 'exprot'"),
-    ("infra/alerts/run-failed.kql", '"failed", ', '"fialed", ', "no line with these actions has the outcome 'fialed'"),
+    ("infra/alerts/run-failed.kql", "by export", "by exprot", "run-failed.kql:5: run-failed: The name 'exprot'"),
+    (
+        "infra/alerts/run-failed.kql",
+        '"successful"',
+        '"succesful"',
+        "no line with these actions has the outcome 'succesful'",
+    ),
     ("infra/alerts/needs-a-person.kql", '"tick", ', '"tikc", ', "no line of the code has the action 'tikc'"),
     ("infra/alerts/vault-unreachable.kql", "error)", "queue)", "no line with these actions has the key queue"),
     ("infra/alerts/lane-stuck.kql", "| project", "| take 5 | project", "TakeOperator has no place"),

@@ -138,6 +138,17 @@ def test_a_directory_that_shows_late_what_was_written_is_waited_for(tenant):
     assert pauses == [sign_in.PAUSE_S] * 2
 
 
+def test_one_that_takes_changes_late_is_waited_for(tenant):
+    """A place that answers questions for what was written may be another than the one that is asked to change it."""
+    tenant.change(slow=["/applications/object-1", "/servicePrincipals(appId='client-1')"])
+    pauses: list[float] = []
+
+    assert sign_in.register(sign_in.Directory(), NAME, wait=pauses.append) == "client-1"
+    assert pauses == [sign_in.PAUSE_S] * 2
+    assert tenant.application["identifierUris"] == ["api://client-1"]
+    assert list(tenant.read()["principals"]) == ["client-1"]
+
+
 def test_one_that_never_shows_it_is_an_error(tenant):
     tenant.change(late=100)
 

@@ -1,5 +1,6 @@
 """The parameters of azd give each size what the parameters file of that size gives."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def given(expression: Value, size: str) -> Value:
             return given(parts[1], size)
         case "bool":
             return given(parts[0], size) == "true"
+        case "int":
+            return int(str(given(parts[0], size)))
+        case "json":
+            return json.loads(str(given(parts[0], size)))
         case "empty":
             return True
     raise AssertionError(f"no rule for {expression}")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from exporters.api.callers import caller_of
+from exporters.model.caller import NOBODY, Role, SignIn
 from infra import smoke
 
 WELL = [
@@ -26,6 +28,7 @@ class App:
     url: str = ""
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)  #: path to status and document
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)  #: address, key, token
+    principals: list[str] = field(default_factory=list)  #: who the requests claimed to come from
 
     def parts(self, *parts: dict[str, str], door: str = smoke.KEY_DOOR) -> None:
         self.answers[door] = (200, {"status": "ok", "parts": [*parts]})
@@ -33,11 +36,13 @@ class App:
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    app = App(answers={"/api/health": (200, {"status": "ok"})})
+    app = App(answers={"/api/health": (200, {"status": "ok"}), smoke.ME: (401, {})})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             app.asked.append((self.path, self.headers["x-functions-key"], self.headers["Authorization"]))
+            if principal := self.headers["X-MS-CLIENT-PRINCIPAL"]:
+                app.principals.append(principal)
             status, document = app.answers.get(self.path.partition("?")[0], (404, {}))
             self.send_response(status)
             if status == 302:
@@ -77,6 +82,7 @@ class TestParts:
         said = capsys.readouterr().out
         assert [line for line in said.splitlines() if line.startswith("ok")] == [
             "ok      health",
+            "ok      forged sign-in refused",
             "ok      state",
             "ok      audit",
             "ok      segments",
@@ -158,6 +164,34 @@ class TestHealth:
             assert f"not looked at: {what}" in said
 
 
+class TestSignIn:
+    def test_the_forgery_would_do_where_the_platform_lets_it_pass(self, app):
+        run(app)
+
+        [principal] = app.principals
+        believed = caller_of({"x-ms-client-principal": principal}, SignIn.PLATFORM)
+        assert believed.role is Role.ADMINISTRATOR
+        assert caller_of({"x-ms-client-principal": principal}, SignIn.OFF) is NOBODY
+
+    def test_it_goes_without_the_key(self, app, key):
+        app.parts(*WELL)
+        run(app, "--key-from-env", "SMOKE_KEY")
+        assert [asked for asked in app.asked if asked[0] == smoke.ME] == [(smoke.ME, None, None)]
+
+    @pytest.mark.parametrize("status", [200, 302, 403, 503])
+    def test_any_answer_but_a_refusal_fails(self, app, capsys, status):
+        app.answers[smoke.ME] = (status, {"role": "Administrator"})
+
+        assert run(app) == 1
+        assert f"FAILED  forged sign-in refused: GET /api/me answered {status}" in capsys.readouterr().out
+
+    def test_no_answer_fails(self, app, capsys):
+        app.url = "http://127.0.0.1:9"
+
+        assert run(app) == 1
+        assert "FAILED  forged sign-in refused: GET /api/me failed" in capsys.readouterr().out
+
+
 class TestFunctions:
     def indexed(self, tmp_path: Path, names: set[str]) -> tuple[str, str]:
         place = tmp_path / "functions.txt"
@@ -212,21 +246,70 @@ class TestAzureCli:
         monkeypatch.setenv("PATH", str(program.parent), prepend=":")
         return program
 
-    def says(self, program: Path, functions: str, settings: str) -> None:
-        program.write_text(f'#!/bin/sh\ncase "$*" in *appsettings*) {settings};; *) {functions};; esac\n')
+    def says(self, program: Path, functions: str, settings: str, keys: str = "exit 1") -> None:
+        cases = f"*appsettings*) {settings};; *keys*automation*) {keys};; *) {functions};;"
+        program.write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\n')
         program.chmod(0o755)
 
-    def test_they_are_held_against_the_code(self, app, az):
-        functions = json.dumps([f"segexp-app/{name}" for name in smoke.function_names()])
-        self.says(az, f"echo '{functions}'", f"echo '{json.dumps(SETTINGS)}'")
+    def of(self, app: App, *options: str) -> int:
+        return run(app, "--app", "segexp-app", "--group", "segexp", *options)
 
-        assert run(app, "--app", "segexp-app", "--group", "segexp") == 0
+    @pytest.fixture
+    def indexed(self) -> str:
+        return f"echo '{json.dumps([f'segexp-app/{name}' for name in smoke.function_names()])}'"
+
+    def test_they_are_held_against_the_code(self, app, az, indexed):
+        self.says(az, indexed, f"echo '{json.dumps(SETTINGS)}'")
+        assert self.of(app) == 0
 
     def test_its_error_is_told(self, app, az, capsys):
         self.says(az, "echo 'ERROR: run az login' >&2; exit 1", "echo '[]'")
 
-        assert run(app, "--app", "segexp-app", "--group", "segexp") == 1
+        assert self.of(app) == 1
         assert "functions indexed: ERROR: run az login" in capsys.readouterr().out
+
+    def test_it_tells_the_key_of_a_function(self, app, az, indexed, capsys):
+        app.parts(*WELL, MAIN)
+        self.says(az, indexed, f"echo '{json.dumps(SETTINGS)}'", """echo '"the-key"'""")
+
+        assert self.of(app, "--key-of", "automation", "--connection", "main") == 0
+        assert app.asked[-1] == ("/api/automation/health/parts?connection=main", "the-key", None)
+        said = capsys.readouterr()
+        assert "the-key" not in said.out + said.err
+
+    @pytest.mark.parametrize(
+        ("keys", "words"),
+        [
+            ("echo 'ERROR: Function not found' >&2; exit 3", "ERROR: Function not found"),
+            ("true", "the function automation has no default key"),
+        ],
+    )
+    def test_an_app_without_the_key_fails_and_is_asked_all_the_rest(self, app, az, indexed, capsys, keys, words):
+        self.says(az, indexed, f"echo '{json.dumps(SETTINGS)}'", keys)
+
+        assert self.of(app, "--key-of", "automation") == 1
+        said = capsys.readouterr().out
+        assert f"FAILED  parts: {words}" in said
+        assert "ok      settings leave the identity alone" in said
+
+    def test_the_key_is_asked_for_again_while_it_waits(self, app, az, indexed, tmp_path):
+        """A new app has its functions, and their keys, some time after its deployment."""
+        app.parts(*WELL)
+        late = tmp_path / "late"
+        late.touch()
+        keys = f"""if [ -e {late} ]; then rm {late}; exit 1; else echo '"the-key"'; fi"""
+        self.says(az, indexed, f"echo '{json.dumps(SETTINGS)}'", keys)
+        target = smoke.Target(
+            url=app.url,
+            credentials=lambda: {"x-functions-key": smoke.function_key("segexp-app", "segexp", "automation")},
+            door=smoke.KEY_DOOR,
+        )
+        pauses: list[float] = []
+
+        assert smoke.smoke(
+            [lambda: smoke.check_parts(target)], within_s=60, clock=lambda: sum(pauses), wait=pauses.append
+        )
+        assert pauses == [smoke.PAUSE_S]
 
 
 class TestWaiting:
@@ -259,6 +342,7 @@ class TestWaiting:
         ["--url", "https://app.example.com", "--key-from-env", "NOT_SET_ANYWHERE"],
         ["--url", "https://app.example.com", "--connection", "main"],
         ["--url", "https://app.example.com", "--app", "segexp-app"],
+        ["--url", "https://app.example.com", "--key-of", "automation"],
         [],
     ],
 )

@@ -11,7 +11,7 @@ from infra.check.template import Template
 ROOT = Path(__file__).parents[3]
 NETWORK, ENDPOINT = "modules/network.bicep", "modules/private-endpoint.bicep"
 STORAGE, VAULT, APP = "modules/storage.bicep", "modules/vault.bicep", "modules/function-app.bicep"
-SIGN_IN = "modules/sign-in.bicep"
+SIGN_IN, APP_SETTINGS = "modules/sign-in.bicep", "modules/app-settings.bicep"
 ROLES, DEFINITIONS = "modules/roles.bicep", "modules/role-definitions.bicep"
 LIFECYCLE, ALERTS = "modules/lifecycle.bicep", "modules/alerts.bicep"
 OUT_443 = "destinationAddressPrefix: 'Internet'\n          destinationPortRange: '443'"
@@ -40,6 +40,7 @@ BREAKAGES = [
     (STORAGE, "isSftpEnabled: false", "isSftpEnabled: true", "isSftpEnabled is True"),
     (STORAGE, "requireInfrastructureEncryption: true", "", "requireInfrastructureEncryption is not given"),
     (STORAGE, "scope: blobs", "", "blobLog: scope is not given"),
+    (STORAGE, " = if (!empty(queueLogs)) {", " = {", "queueLog: it may have nothing to log"),
     (STORAGE, "level: 'CanNotDelete'", "level: 'ReadOnly'", "properties.level is ReadOnly"),
     (VAULT, "logAnalyticsDestinationType: 'Dedicated'", "", "who asks it for a secret"),
     (SIGN_IN, "platform: { enabled: true", "platform: { enabled: false", "platform.enabled is False"),
@@ -85,14 +86,16 @@ BREAKAGES = [
     (APP, "inbound == 'private' ? 'Disabled' : 'Enabled'", "'Enabled'", "publicNetworkAccess is never Disabled"),
     (APP, "properties: { allow: false }", "properties: { allow: true }", "properties.allow is True"),
     (APP, "name: 'ftp'", "name: 'other'", "publishing by password over ftp"),
-    (APP, "value: vaultUrl", "value: 'AccountName=a;AccountKey=b'", "a connection string with a secret"),
+    (APP_SETTINGS, "value: vaultUrl", "value: 'AccountName=a;AccountKey=b'", "a connection string with a secret"),
     (
-        APP,
+        APP_SETTINGS,
         "value: vaultUrl",
-        "value: 'AccountName=${name};AccountKey=${vaultUrl}'",
+        "value: 'AccountName=${appName};AccountKey=${vaultUrl}'",
         "a connection string with a secret",
     ),
-    (APP, "value: vaultUrl", "value: plan.listKeys().keys[0].value", "plan.listKeys gives out a secret"),
+    (APP_SETTINGS, "value: vaultUrl", "value: app.listKeys().keys[0].value", "app.listKeys gives out a secret"),
+    (APP_SETTINGS, "name: 'appsettings'", "name: 'connectionstrings'", "name is connectionstrings"),
+    (APP, "concat(allowed, itself)", "allowed", "nothing uses itself"),
     (ROLES, "scope: state", "", "stateOfRuns: its scope is no resource"),
     (ROLES, "scope: state", "scope: resourceGroup()", "stateOfRuns: its scope is no resource"),
     (ROLES, "scope: state", "scope: stateAccount", "Storage Blob Data Contributor is for a container"),
@@ -100,8 +103,12 @@ BREAKAGES = [
     (ROLES, "guid(vault.id, principalId, vaultRole)", "'fixed'", "secrets: its name is not guid"),
     (ROLES, "principalType: 'ServicePrincipal'", "", "principalType is not given"),
     ("modules/roles-segments.bicep", "scope: segments", "scope: account", "Data Reader is for a container"),
-    (DEFINITIONS, "vaults/secrets/getSecret/action", "vaults/secrets/*", "allows more than it names"),
-    (DEFINITIONS, "actions: []", "actions: ['*']", "allows more than it names"),
+    (
+        DEFINITIONS,
+        "subscriptionResourceId('Microsoft.Authorization/roleDefinitions', guid(resourceGroup().id, name, role.part))",
+        "definitions[0].id",
+        "definitions[0].id is below the group",
+    ),
     (NETWORK, "defaultOutboundAccess: false", "", "a way out that nobody chose"),
     (NETWORK, "networkSecurityGroup: { id: appRules.id }", "", "subnet app has no rules"),
     (NETWORK, "serviceName: 'Microsoft.App/environments'", "serviceName: 'Microsoft.Web/serverFarms'", "no subnet is"),
@@ -126,6 +133,8 @@ BREAKAGES = [
     (LIFECYCLE, "prefixMatch: ['${stateContainer}/staging/']", "prefixMatch: []", "for every blob of the account"),
     (ALERTS, "${rule.means} ${page}${rule.name}", "${rule.means}", "leads to no page"),
     (ALERTS, "name: 'run-held'", "name: 'run-halted'", "has no heading #alert-run-halted"),
+    (ALERTS, "name: 'protection-removed'", "name: 'protection-gone'", "has no heading #alert-protection-gone"),
+    ("main.bicep", "  dependsOn: [signIn]\n", "", "appSettings does not wait for signIn"),
     ("main.bicep", "    roles\n", "", "app does not wait for roles"),
     ("main.bicep", "    vaultEndpoint\n", "", "app does not wait for vaultEndpoint"),
     ("main.bicep", "vault.outputs.url", "vault.outputs.address", "vault has no output address"),
