@@ -68,16 +68,16 @@ def test_an_import_that_may_be_at_work_is_waited_for_where_two_at_once_get_stuck
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_key_that_is_changed_in_the_middle_is_read_anew_and_the_run_goes_on(operator: Operator, customers, provider):
     key = {"sendgrid": operator.cloud.sendgrid_key, "brevo": operator.cloud.brevo_key}[provider]
-    secret = f"key-{uuid4().hex[:8]}"
-    operator.cloud.write_secret(secret, key)
+    secret, former = f"key-{uuid4().hex[:8]}", f"{key}-former"
+    operator.cloud.write_secret(secret, former)
     export = operator.export(provider, customers, secret=secret)
-    export.account.control.faults(
-        next=[on_import(export, "throttle", reset_s=8), on_import(export, "error", status=401)]
-    )
+    control = export.account.control
+    control.faults(keys=[key, former], next=[on_import(export, "throttle", reset_s=8)])
 
     started = export.start()
     eventually(lambda: export.show(started.headers["Location"])["waiting_until"])
-    operator.cloud.write_secret(secret, f"{key}\n")  # another version, though of the same key
+    operator.cloud.write_secret(secret, key)
+    control.faults(keys=[key])
     run = export.verdict(started)
 
     assert (run["status"], sums(run), run["requests"]) == ("successful", EVERYONE, 1)

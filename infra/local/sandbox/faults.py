@@ -74,6 +74,7 @@ class ImportFaults(Faults):
     refuse_emails: frozenset[str] = frozenset()  #: lower-case addresses that every job refuses
     refuse_every: PositiveInt | None = None  #: every job refuses each n-th of its contacts
     report_file: ReportFile = ReportFile.CSV
+    keys: frozenset[str] | None = None  #: these keys are accepted from now on, in place of those of the start
 
     def take_stuck_job(self) -> bool:
         """Whether the job that is about to be queued never begins."""

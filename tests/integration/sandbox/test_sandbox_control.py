@@ -93,6 +93,14 @@ def test_a_key_can_be_refused_from_now_on(sendgrid, brevo):
         assert client("GET", path).status_code == 401
 
 
+def test_keys_can_be_replaced_from_now_on(sendgrid, brevo):
+    ways = ((sendgrid, "/v3/scopes", "Authorization", "Bearer "), (brevo, "/v3/account", "api-key", ""))
+    for client, path, header, scheme in ways:
+        client("PUT", "/_sandbox/faults", {"keys": ["another"]})
+        assert client("GET", path).status_code == 401
+        assert client("GET", path, headers={header: f"{scheme}another"}).status_code == 200
+
+
 def test_requests_and_imports_are_counted_by_route(sendgrid):
     list_id = sendgrid.new_list()
     sendgrid("GET", f"/v3/marketing/lists/{list_id}")

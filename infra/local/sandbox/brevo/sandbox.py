@@ -106,7 +106,8 @@ class BrevoSandbox(Sandbox[BrevoFaults]):
         return Reply(status=429, body=reply.body, headers={**reply.headers, **_rate_headers(spent, now)})
 
     def refuse(self, request: Request, route: str) -> Reply | None:
-        if self.faults.unauthorized or request.headers.get("api-key") not in self._keys:
+        keys = self._keys if self.faults.keys is None else self.faults.keys
+        if self.faults.unauthorized or request.headers.get("api-key") not in keys:
             return error(401, "unauthorized", "Key not found")
         if self.faults.ip_blocked:
             return error(401, "unauthorized", IP_BLOCKED.format(request.client))

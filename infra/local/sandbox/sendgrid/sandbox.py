@@ -50,7 +50,7 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
         faults: SendGridFaults | None = None,
     ) -> None:
         """All keys are of the same account, whose number is `user_id`."""
-        self._authorizations = frozenset(f"Bearer {key}" for key in (api_key, *other_keys))
+        self._keys = frozenset({api_key, *other_keys})
         self._user_id = user_id
         self._worker = Worker()
         self._files = FileHost()
@@ -111,7 +111,8 @@ class SendGridSandbox(Sandbox[SendGridFaults]):
         allowance = self._bucket(route).take(limit=self._limit(route), window_s=self.faults.rate_window_s, now=now)
         if len(f"{request.method} {request.target} HTTP/1.1\r\n") > MAX_REQUEST_LINE:
             return Reply.html(414)
-        if self.faults.unauthorized or request.headers.get("Authorization") not in self._authorizations:
+        keys = self._keys if self.faults.keys is None else self.faults.keys
+        if self.faults.unauthorized or request.headers.get("Authorization") not in {f"Bearer {key}" for key in keys}:
             return error(401, "authorization required")
         if self._is_blocked() or not self._may_use(route):
             return error(403, "access forbidden")
